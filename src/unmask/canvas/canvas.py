@@ -1,0 +1,92 @@
+"""The text being written: a frozen value that remembers when every token was born.
+
+Shape legend: L positions (prompt and answer region). ``born`` is 0 for what was given, the number
+of the forward pass for what was written, and `MASKED` for what is still open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unmask.errors import PromptError
+
+MASKED = -1
+Ids = NDArray[np.int64]
+Births = NDArray[np.int32]
+
+
+@dataclass(frozen=True, eq=False)
+class Canvas:
+    """One text on the host. Whether a position is open is told by ``born``, never by the token id:
+    a mask id inside a prompt is just a token there."""
+
+    tokens_L: Ids
+    born_L: Births
+    prompt_length: int
+    mask_id: int
+    step: int = 0
+
+    @classmethod
+    def start(
+        cls, prompt: list[int], length: int, mask_id: int, fixed: Mapping[int, int] | None = None
+    ) -> Canvas:
+        """``length`` masks behind ``prompt``; ``fixed`` maps offsets in the answer to given ids.
+
+        Raises:
+            PromptError: nothing is left to write, or a fixed offset lies outside the answer.
+        """
+        tokens = np.full(len(prompt) + length, mask_id, dtype=np.int64)
+        tokens[: len(prompt)] = prompt
+        born = np.full(len(tokens), MASKED, dtype=np.int32)
+        born[: len(prompt)] = 0
+        for offset, token in (fixed or {}).items():
+            if not 0 <= offset < length:
+                raise PromptError(f"fixed position {offset} lies outside the {length} answer tokens")
+            tokens[len(prompt) + offset] = token
+            born[len(prompt) + offset] = 0
+        if not (born == MASKED).any():
+            raise PromptError("the canvas has no masks to fill; leave at least one gap")
+        return cls(tokens, born, len(prompt), mask_id)
+
+    def __len__(self) -> int:
+        return len(self.tokens_L)
+
+    @cached_property
+    def open(self) -> NDArray[np.intp]:
+        """Positions that are still masked, ascending."""
+        return np.flatnonzero(self.born_L == MASKED)
+
+    @property
+    def done(self) -> bool:
+        """Whether no mask is left."""
+        return len(self.open) == 0
+
+    @cached_property
+    def has_fixed_text(self) -> bool:
+        """Whether text behind the prompt was given (infilling)."""
+        return bool((self.born_L[self.prompt_length :] == 0).any())
+
+    def commit(self, at: NDArray[np.intp], tokens: Ids) -> Canvas:
+        """The canvas after one more forward that wrote ``tokens`` at the open positions ``at``."""
+        assert (self.born_L[at] == MASKED).all(), "a commit touches open positions only"
+        after, born = self.tokens_L.copy(), self.born_L.copy()
+        after[at] = tokens
+        born[at] = self.step + 1
+        return replace(self, tokens_L=after, born_L=born, step=self.step + 1)
+
+    def fill(self, token: int) -> Canvas:
+        """Close every open position with ``token``, as written by the last forward."""
+        after, born = self.tokens_L.copy(), self.born_L.copy()
+        after[self.open] = token
+        born[self.open] = self.step
+        return replace(self, tokens_L=after, born_L=born)
+
+    def at(self, step: int) -> Ids:
+        """The tokens as they stood after forward ``step``, masks included."""
+        hidden = (self.born_L > step) | (self.born_L == MASKED)
+        return np.where(hidden, self.mask_id, self.tokens_L)

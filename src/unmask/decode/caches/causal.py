@@ -1,0 +1,27 @@
+"""Cache ``causal``: the ordinary KV cache of autoregressive models; exact, for causal models only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from unmask.canvas.canvas import Canvas
+from unmask.decode.plan import CachePolicy, Memory, Plan
+from unmask.decode.window import Window
+
+
+@dataclass(frozen=True)
+class Causal:
+    """Every position is fed once, when it is known."""
+
+    stored = True
+
+    def plan(self, canvas: Canvas, window: Window, memory: Memory) -> tuple[Plan, Memory]:
+        """Feed what is known and not stored yet. Memory: how many positions are stored."""
+        known, stored = window.frontier[0], max(memory, 0)
+        return Plan((stored, known), ((0, stored),) if stored else (), window.eligible), known
+
+
+def build(first_only: bool) -> CachePolicy:
+    """The policy; a causal model has no refresh that ``first_only`` could narrow."""
+    del first_only
+    return Causal()

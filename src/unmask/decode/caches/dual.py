@@ -1,0 +1,35 @@
+"""Cache ``dual`` (Fast-dLLM, section 3.2): keep the keys and values of all outside the block.
+
+As `prefix`, but the masks behind the block are read from the store as well, so that only the block
+is fed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from unmask.canvas.canvas import Canvas
+from unmask.decode.plan import CachePolicy, Memory, Plan
+from unmask.decode.window import Window
+
+
+@dataclass(frozen=True)
+class Dual:
+    """``first_only``: a refresh decides on the block's first position alone (the reference's rule
+    for shifted models)."""
+
+    first_only: bool
+    stored = True
+
+    def plan(self, canvas: Canvas, window: Window, memory: Memory) -> tuple[Plan, Memory]:
+        """A refresh at a new block, else the block. Memory: the block last refreshed for."""
+        start, stop = window.frontier
+        if memory != start:
+            ask = window.eligible[:1] if self.first_only else window.eligible
+            return Plan((0, len(canvas)), (), ask), start
+        return Plan((start, stop), ((0, start), (stop, len(canvas))), window.eligible), memory
+
+
+def build(first_only: bool) -> CachePolicy:
+    """The policy."""
+    return Dual(first_only)

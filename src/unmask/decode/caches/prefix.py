@@ -1,0 +1,35 @@
+"""Cache ``prefix`` (Fast-dLLM, section 3.2): keep the keys and values of all before the block.
+
+A new block starts with a forward over the whole canvas, which is also its first decoding step;
+after it only the block and the masks behind it are fed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from unmask.canvas.canvas import Canvas
+from unmask.decode.plan import CachePolicy, Memory, Plan
+from unmask.decode.window import Window
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """``first_only``: a refresh decides on the block's first position alone (the reference's rule
+    for shifted models)."""
+
+    first_only: bool
+    stored = True
+
+    def plan(self, canvas: Canvas, window: Window, memory: Memory) -> tuple[Plan, Memory]:
+        """A refresh at a new block, else block and suffix. Memory: the block last refreshed for."""
+        start, _ = window.frontier
+        if memory != start:
+            ask = window.eligible[:1] if self.first_only else window.eligible
+            return Plan((0, len(canvas)), (), ask), start
+        return Plan((start, len(canvas)), ((0, start),), window.eligible), memory
+
+
+def build(first_only: bool) -> CachePolicy:
+    """The policy."""
+    return Prefix(first_only)

@@ -1,0 +1,138 @@
+"""`unmask.generate`: prompts in, results out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from unmask.canvas.trajectory import Trajectory
+from unmask.decode import policy
+from unmask.decode.loop import decode
+from unmask.decode.prompts import Infill, Prompt, as_list, canvas_of
+from unmask.decode.settings import whole_number
+from unmask.decode.step import Row
+from unmask.decode.stopping import end_of
+from unmask.models.loading import Model
+
+BATCH = 16
+
+
+@dataclass(frozen=True)
+class Result:
+    """One answer.
+
+    ``text``: up to the first end token, None without a tokenizer. ``token_ids``: raw, to the end of
+    the canvas. ``tokens``: their number up to and including the first end token. ``forwards``: model
+    calls this row took part in. ``fed_positions``: positions sent through the model in them.
+    ``seconds``: from the start of decoding to the end of this row.
+    """
+
+    text: str | None
+    token_ids: list[int]
+    tokens: int
+    forwards: int
+    fed_positions: int
+    seconds: float
+    trajectory: Trajectory
+
+    @property
+    def tokens_per_forward(self) -> float:
+        """TPF: tokens over forwards."""
+        return self.tokens / self.forwards
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Tokens over seconds."""
+        return self.tokens / self.seconds if self.seconds else 0.0
+
+
+def generate(
+    model: Model,
+    prompts: Prompt | Sequence[Prompt],
+    preset: str | None = None,
+    *,
+    batch_size: int = BATCH,
+    raw: bool = False,
+    **overrides: Any,
+) -> list[Result]:
+    """Answer ``prompts`` (text, chat messages, token ids or `Infill`), in their order.
+
+    ``preset``: vanilla, fast-dllm or ar; the default fits the model. ``batch_size`` rows share a
+    forward. ``raw`` leaves the chat template away. Overrides are flat: ``max_new_tokens``,
+    ``block_length``, ``schedule``, ``strategy``, ``cache``, ``threshold`` (a probability; nats for
+    low_entropy), ``factor``, ``delta``, ``steps`` (forwards of the whole answer), ``temperature``,
+    ``top_p``, ``top_k``, ``seed``, ``early_stop``, ``compat``.
+
+    Raises:
+        InputError: a setting or prompt that cannot be; the message says what to type instead.
+        DecodeError: the model returned NaN.
+    """
+    rows = prepare(model, as_list(prompts), preset, raw=raw, overrides=overrides)
+    results: dict[int, Result] = dict(finished(model, rows, batch_size))
+    return [results[index] for index in range(len(rows))]
+
+
+def prepare(
+    model: Model,
+    prompts: Sequence[Prompt],
+    preset: str | None,
+    *,
+    raw: bool,
+    overrides: dict[str, Any],
+) -> list[Row]:
+    """Rows ready for `decode`."""
+    made = policy.make(model.card, preset, overrides, model.defaults)
+    rows = []
+    for index, prompt in enumerate(prompts):
+        canvas = canvas_of(model, prompt, made.settings.max_new_tokens, raw=raw)
+        own = made
+        if isinstance(prompt, Infill):
+            length = len(canvas) - canvas.prompt_length
+            own = policy.make(
+                model.card, preset, {**overrides, "max_new_tokens": length}, model.defaults
+            )
+        rows.append(Row(index, canvas, own))
+    return rows
+
+
+def finished(model: Model, rows: list[Row], batch_size: int) -> Iterator[tuple[int, Result]]:
+    """(index, result) of every row, in the order in which they finish."""
+    whole_number("batch_size", batch_size, 1, "a whole number of at least 1")
+    started = time.perf_counter()
+    for commits in decode(model.denoiser, rows, batch_size):
+        seconds = time.perf_counter() - started
+        for commit in commits:
+            if rows[commit.row].canvas.done:
+                yield commit.row, result(model, rows[commit.row], seconds)
+
+
+def result(model: Model, row: Row, seconds: float) -> Result:
+    """What a finished row comes to."""
+    canvas, card = row.canvas, model.card
+    answer = canvas.tokens_L[canvas.prompt_length :]
+    end = end_of(answer, card.end_ids)
+    # In a text with gaps an end token only means that a gap needed fewer tokens.
+    shown = answer if canvas.has_fixed_text else answer[:end]
+    settings = row.policy.settings
+    trajectory = Trajectory(
+        canvas.tokens_L,
+        canvas.born_L,
+        canvas.prompt_length,
+        canvas.mask_id,
+        np.array(row.fed),
+        card.name,
+        f"{settings.schedule}/{settings.strategy}/{settings.cache}",
+    )
+    return Result(
+        text=model.codec.decode(shown.tolist()) if model.codec else None,
+        token_ids=answer.tolist(),
+        tokens=len(answer) if canvas.has_fixed_text else min(end + 1, len(answer)),
+        forwards=canvas.step,
+        fed_positions=sum(row.fed),
+        seconds=seconds,
+        trajectory=trajectory,
+    )

@@ -1,0 +1,152 @@
+"""A policy is schedule + strategy + cache + sampling + stop rule; presets are the published systems."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from unmask import catalogue
+from unmask.decode.plan import CachePolicy
+from unmask.decode.proposal import Sampling
+from unmask.decode.settings import Settings, in_range, whole_number
+from unmask.decode.slate import Strategy
+from unmask.decode.window import Schedule
+from unmask.errors import InputError
+from unmask.models.denoiser import ModelCard
+
+PRESETS: dict[str, dict[str, Any]] = {
+    # One token per forward, the whole canvas every time, to the end of it: LLaDA as published.
+    "vanilla": {"schedule": "blocks", "strategy": "fixed_steps", "cache": "none", "early_stop": False},
+    # Wu et al. 2025. Early exit is ours: it leaves the text before the end token as it is.
+    "fast-dllm": {"schedule": "blocks", "strategy": "threshold", "cache": "dual", "early_stop": True},
+    # The autoregressive baseline.
+    "ar": {
+        "schedule": "left_to_right",
+        "strategy": "fixed_steps",
+        "cache": "causal",
+        "early_stop": True,
+    },
+}
+ABOUT = {
+    "vanilla": "one token per forward, no cache, no early exit (the published baseline)",
+    "fast-dllm": "block-wise KV cache and confidence-aware parallel decoding (Fast-dLLM)",
+    "ar": "left to right with an ordinary KV cache (causal models only)",
+}
+RULES = {"threshold", "factor", "delta"}
+"""Settings that belong to certain strategies only."""
+IMPLIED = {"factor": "factor", "delta": "frechet", "threshold": "threshold", "steps": "fixed_steps"}
+"""The strategy meant by a setting when none is named."""
+OVERRIDES = frozenset(field.name for field in fields(Settings)) - {"shifted", "cached"}
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How one row is decoded."""
+
+    schedule: Schedule
+    strategy: Strategy
+    cache: CachePolicy
+    sampling: Sampling
+    early_stop: bool
+    seed: int | None
+    settings: Settings
+
+
+def default_preset(card: ModelCard) -> str:
+    """The preset of a model when none is asked for."""
+    return "ar" if card.causal else "fast-dllm"
+
+
+def make(
+    card: ModelCard, preset: str | None, overrides: Mapping[str, Any], defaults: Mapping[str, Any]
+) -> Policy:
+    """The policy of ``preset`` with flat ``overrides``; ``defaults`` come with the checkpoint.
+
+    Raises:
+        InputError: an unknown name, a value out of range, or options that contradict each other.
+    """
+    preset = preset or default_preset(card)
+    if preset not in PRESETS:
+        raise InputError(catalogue.unknown("preset", preset, sorted(PRESETS)))
+    for name in overrides:
+        if name not in OVERRIDES:
+            raise InputError(catalogue.unknown("option", name, sorted(OVERRIDES)))
+    given = {name: value for name, value in overrides.items() if value is not None}
+    values = {**defaults, **PRESETS[preset], **given}
+    values["strategy"] = _strategy_name(values["strategy"], given)
+    if given.get("compat") and "early_stop" not in given:
+        values["early_stop"] = False  # the references decode to the end of the canvas
+    settings = replace(
+        Settings(**values), shifted=card.logit_shift > 0, cached=values["cache"] in {"prefix", "dual"}
+    )
+    _check(settings, card, preset)
+    return _build(settings)
+
+
+def _strategy_name(preset_strategy: str, given: Mapping[str, Any]) -> str:
+    rules = sorted(RULES & given.keys())
+    if len(rules) > 1:
+        raise InputError(f"{' and '.join(rules)} belong to different strategies; give one of them")
+    named = given.get("strategy")
+    name: str = named or preset_strategy
+    module = catalogue.find("unmask.decode.strategies", name, "strategy")
+    asked = rules or [field for field in ("steps",) if field in given]
+    if named is None and asked and not set(asked) & set(module.USES):
+        return IMPLIED[asked[0]]
+    if rules and rules[0] not in module.USES:
+        uses = ", ".join(module.USES)
+        raise InputError(
+            f"{rules[0]}={given[rules[0]]!r} has no meaning for strategy={name!r}, which takes {uses}; "
+            f"drop one of the two"
+        )
+    return name
+
+
+def _check(settings: Settings, card: ModelCard, preset: str) -> None:
+    whole_number("max_new_tokens", settings.max_new_tokens, 1, "a whole number of at least 1")
+    whole_number("block_length", settings.block_length, 1, "a whole number of at least 1")
+    if settings.steps is not None:
+        whole_number("steps", settings.steps, 1, "a whole number of at least 1")
+    if settings.seed is not None:
+        whole_number("seed", settings.seed, 0, "a whole number of at least 0")
+    if settings.compat not in (None, "reference"):
+        raise InputError(catalogue.unknown("compat", settings.compat, ["reference"]))
+    if card.causal != (settings.cache == "causal") or card.causal > (
+        settings.schedule == "left_to_right"
+    ):
+        kind, use = ("causal", "ar") if card.causal else ("masked", "fast-dllm")
+        raise InputError(
+            f"model {card.name!r} is {kind}: preset={preset!r} with schedule={settings.schedule!r} and "
+            f"cache={settings.cache!r} does not fit it; use preset={use!r}"
+        )
+    _check_sampling(settings)
+
+
+def _check_sampling(settings: Settings) -> None:
+    in_range("temperature", settings.temperature, 0, 100, "a number from 0 (greedy) to 100")
+    if settings.top_p is not None:
+        in_range("top_p", settings.top_p, 0, 1, "a number above 0 and up to 1", above=True)
+    if settings.top_k is not None:
+        whole_number("top_k", settings.top_k, 1, "a whole number of at least 1")
+    for field, value in (("top_p", settings.top_p), ("top_k", settings.top_k)):
+        if value not in (None, 1.0) and settings.temperature == 0:
+            raise InputError(
+                f"{field}={value!r} has no meaning at temperature=0 (greedy); "
+                f"give a temperature above 0 or drop {field}"
+            )
+
+
+def _build(settings: Settings) -> Policy:
+    schedule = catalogue.find("unmask.decode.schedules", settings.schedule, "schedule")
+    strategy = catalogue.find("unmask.decode.strategies", settings.strategy, "strategy")
+    cache = catalogue.find("unmask.decode.caches", settings.cache, "cache")
+    return Policy(
+        schedule=schedule.build(settings.block_length),
+        strategy=strategy.build(settings),
+        cache=cache.build(settings.shifted and settings.compat == "reference"),
+        sampling=Sampling(settings.temperature, settings.top_p, settings.top_k),
+        early_stop=settings.early_stop,
+        seed=settings.seed,
+        settings=settings,
+    )

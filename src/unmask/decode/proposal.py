@@ -1,0 +1,114 @@
+"""Logits -> what the model proposes at every asked position: token, confidence, entropy, margin.
+
+Confidence, entropy and margin always describe the model's own distribution, without temperature,
+noise or filters: they say how sure the model is, whatever the sampling settings. Shape legend:
+B rows, A asked positions, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """``temperature`` 0 is greedy; ``top_p`` and ``top_k`` None are off."""
+
+    temperature: float = 0.0
+    top_p: float | None = None
+    top_k: int | None = None
+
+
+GREEDY = Sampling()
+
+
+class Proposal:
+    """Token and confidence [B, A]; entropy (nats) and margin are computed when first asked for."""
+
+    def __init__(self, logits_BAV: Tensor, token_BA: Tensor | None = None) -> None:
+        self.logits_BAV = logits_BAV
+        best, argmax = logits_BAV.max(dim=-1)
+        self._log_total = logits_BAV.logsumexp(dim=-1)
+        if token_BA is None:
+            self.token_BA, chosen = argmax, best
+        else:
+            self.token_BA = token_BA
+            chosen = logits_BAV.gather(-1, token_BA[..., None])[..., 0]
+        self.confidence_BA = (chosen - self._log_total).exp()
+
+    @cached_property
+    def entropy_BA(self) -> Tensor:
+        """-sum q ln q in nats; forbidden tokens (-inf) count nothing."""
+        log_q = (self.logits_BAV - self._log_total[..., None]).clamp(min=-1e4)
+        return -(log_q.exp() * log_q).sum(-1)
+
+    @cached_property
+    def margin_BA(self) -> Tensor:
+        """Probability of the best token minus that of the second."""
+        two = self.logits_BAV.topk(2, dim=-1).values
+        q = (two - self._log_total[..., None]).exp()
+        return q[..., 0] - q[..., 1]
+
+    def rows(self, rows: Sequence[int]) -> Proposal:
+        """The proposal of some rows only."""
+        index = torch.tensor(rows, device=self.logits_BAV.device)
+        return Proposal(self.logits_BAV[index], self.token_BA[index])
+
+
+def propose(
+    logits_BAV: Tensor,
+    mask_id: int,
+    sampling: Sequence[Sampling],
+    generators: Sequence[torch.Generator | None],
+    asked: Sequence[int],
+) -> Proposal:
+    """What the model would write. The mask id itself is forbidden.
+
+    ``generators`` holds one generator for every row that samples, and ``asked`` its number of asked
+    positions: a row draws for these only, so its text does not depend on the rows beside it.
+    """
+    logits_BAV = logits_BAV.float()
+    logits_BAV[..., mask_id] = -torch.inf
+    if all(choice.temperature == 0 for choice in sampling):
+        return Proposal(logits_BAV)
+    token_BA = logits_BAV.argmax(-1)
+    for row, (choice, generator, count) in enumerate(zip(sampling, generators, asked, strict=True)):
+        if choice.temperature > 0:
+            assert generator is not None
+            token_BA[row, :count] = draw(logits_BAV[row, :count], choice, generator)
+    return Proposal(logits_BAV, token_BA)
+
+
+def draw(logits_AV: Tensor, sampling: Sampling, generator: torch.Generator) -> Tensor:
+    """One token per position from softmax(logits / temperature), by the Gumbel-max trick.
+
+    Noise is added to the logits, never multiplied to exp(logits): no logit is too large for it.
+    """
+    logits_AV = filtered(logits_AV / sampling.temperature, sampling)
+    uniform = torch.rand(
+        logits_AV.shape, generator=generator, device=generator.device, dtype=torch.float64
+    )
+    noise = -torch.log(-torch.log(uniform.clamp(min=1e-300)))
+    return (logits_AV + noise.to(logits_AV.device)).argmax(-1)
+
+
+def filtered(logits_AV: Tensor, sampling: Sampling) -> Tensor:
+    """Logits with everything outside top-p and top-k set to -inf.
+
+    Top-p keeps the token that crosses p; top-k keeps all tokens that tie with the k-th.
+    """
+    if sampling.top_p is not None and sampling.top_p < 1:
+        ordered, index = logits_AV.sort(dim=-1, descending=True, stable=True)
+        q = ordered.softmax(-1)
+        drop = q.cumsum(-1) - q > sampling.top_p
+        drop = torch.zeros_like(drop).scatter(-1, index, drop)
+        logits_AV = logits_AV.masked_fill(drop, -torch.inf)
+    if sampling.top_k is not None and sampling.top_k < logits_AV.shape[-1]:
+        least = logits_AV.topk(sampling.top_k, dim=-1).values[..., -1:]
+        logits_AV = logits_AV.masked_fill(logits_AV < least, -torch.inf)
+    return logits_AV

@@ -1,0 +1,82 @@
+"""The flat settings of a decoding run, as a user types them, and their checks."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from unmask.errors import InputError
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Names as in `unmask.generate`. None means: the default of whoever reads it.
+
+    ``shifted`` and ``cached`` are facts about model and cache, not choices.
+    """
+
+    max_new_tokens: int
+    block_length: int
+    schedule: str
+    strategy: str
+    cache: str
+    early_stop: bool
+    threshold: float | None = None
+    factor: float | None = None
+    delta: float | None = None
+    steps: int | None = None
+    temperature: float = 0.0
+    top_p: float | None = None
+    top_k: int | None = None
+    seed: int | None = None
+    compat: str | None = None
+    shifted: bool = False
+    cached: bool = False
+
+    @property
+    def blocks(self) -> int:
+        """Number of blocks of the answer."""
+        if self.schedule == "whole":
+            return 1
+        length = 1 if self.schedule == "left_to_right" else self.block_length
+        return -(-self.max_new_tokens // length)
+
+    def steps_per_block(self) -> int:
+        """Forwards a quota strategy spends on a block; one per token unless ``steps`` says otherwise.
+
+        Raises:
+            InputError: ``steps`` cannot be shared equally by the blocks.
+        """
+        if self.steps is None:
+            return self.max_new_tokens if self.schedule == "whole" else self.block_length
+        if self.steps % self.blocks:
+            raise InputError(
+                f"steps={self.steps} cannot be shared equally by {self.blocks} blocks; "
+                f"use a multiple of {self.blocks}, say {math.ceil(self.steps / self.blocks) * self.blocks}"
+            )
+        return self.steps // self.blocks
+
+
+def in_range(
+    field: str, value: float, low: float, high: float, hint: str, *, above: bool = False
+) -> float:
+    """``value`` as a float if it lies in [low, high] (above: in (low, high]).
+
+    Raises:
+        InputError: it does not, or is no number.
+    """
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or not low <= value <= high or (above and value == low):
+        raise InputError(f"{field}={value!r} is not allowed; give {hint}")
+    return float(value)
+
+
+def whole_number(field: str, value: int, low: int, hint: str) -> int:
+    """``value`` if it is an integer of at least ``low``.
+
+    Raises:
+        InputError: it is not.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < low:
+        raise InputError(f"{field}={value!r} is not allowed; give {hint}")
+    return value

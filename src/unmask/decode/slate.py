@@ -1,0 +1,76 @@
+"""What a strategy sees, and the helpers that all strategies share.
+
+Shape legend: B rows, A asked positions (ascending, padded on the right).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from unmask.decode.proposal import Proposal
+
+
+class Slate(NamedTuple):
+    """The positions to decide on.
+
+    ``open_BA``: asked positions, false for padding. ``must_BA``: those of the frontier block, one of
+    which has to be accepted. ``total_B``: how many tokens the frontier block had to get in all.
+    ``age_B``: forwards spent on it before this one. ``noise_BA``: uniforms of the row's generator,
+    for strategies that declare ``random``.
+    """
+
+    open_BA: Tensor
+    must_BA: Tensor
+    total_B: Tensor
+    age_B: Tensor
+    noise_BA: Tensor | None = None
+
+
+class Strategy(Protocol):
+    """Says which proposals to believe.
+
+    Laws (tested for every file): only open positions are accepted; every row with an open position
+    accepts at least one, and at least one of ``must``; rows do not influence each other.
+    """
+
+    random: bool
+    """Whether it needs ``slate.noise_BA``."""
+
+    def __call__(self, proposal: Proposal, slate: Slate) -> Tensor:
+        """Accepted positions, bool [B, A]."""
+        ...
+
+
+def at_least_best(accept_BA: Tensor, score_BA: Tensor, slate: Slate) -> Tensor:
+    """``accept`` within the open positions, plus the best-scored one where ``must`` got none.
+
+    The lowest position wins a tie.
+    """
+    accept_BA = accept_BA & slate.open_BA
+    score_BA = score_BA.masked_fill(~slate.must_BA, -torch.inf)
+    best_BA = torch.zeros_like(accept_BA).scatter(1, score_BA.argmax(1, keepdim=True), True)
+    owed_B1 = ~(accept_BA & slate.must_BA).any(1, keepdim=True)
+    return accept_BA | (best_BA & owed_B1 & slate.must_BA)
+
+
+def ranks(score_BA: Tensor, slate: Slate) -> Tensor:
+    """Rank of every open position by descending score, 0 the best; the lower position wins a tie."""
+    score_BA = score_BA.masked_fill(~slate.open_BA, -torch.inf)
+    return score_BA.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
+
+
+def take(count_B: Tensor, score_BA: Tensor, slate: Slate) -> Tensor:
+    """The ``count`` best-scored open positions of every row, at least one."""
+    return (ranks(score_BA, slate) < count_B.clamp(min=1)[:, None]) & slate.open_BA
+
+
+def quota(slate: Slate, steps: int) -> Tensor:
+    """Tokens due now [B] when a block gets all of its tokens in ``steps`` forwards.
+
+    m tokens in T steps: m // T each, one more in the first m % T (Fast-dLLM, LLaDA).
+    """
+    share, rest = slate.total_B // steps, slate.total_B % steps
+    return share + (slate.age_B < rest)

@@ -1,0 +1,207 @@
+"""One forward for many rows: plan, forward, propose, accept, commit.
+
+The only caller of the denoiser at inference. Rows may be in different blocks, with different
+schedules, strategies and caches; a lone prompt is a batch of one. Shape legend: B rows, Q fed
+positions, L canvas positions, A asked positions, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from unmask.canvas.canvas import Canvas
+from unmask.canvas.events import Commit
+from unmask.decode.plan import FRESH, Memory, Plan, widen
+from unmask.decode.policy import Policy
+from unmask.decode.proposal import Proposal, propose
+from unmask.decode.slate import Slate
+from unmask.decode.stopping import stop_early
+from unmask.decode.window import Window
+from unmask.errors import DecodeError
+from unmask.models.denoiser import Denoiser
+from unmask.models.store import KeyValueStore
+
+CALL_COST = 48
+"""What one more call of the model costs, in fed positions; decides when rows are fed apart."""
+
+
+@dataclass
+class Row:
+    """A canvas on its way. The loop owns it; ``step`` moves it on. ``fed`` counts per forward."""
+
+    index: int
+    canvas: Canvas
+    policy: Policy
+    memory: Memory = FRESH
+    generator: torch.Generator | None = None
+    fed: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Turn:
+    """A row in this forward. ``slot`` is its place in the store."""
+
+    slot: int
+    row: Row
+    window: Window
+    plan: Plan
+
+
+@torch.inference_mode()
+def step(denoiser: Denoiser, store: KeyValueStore | None, rows: Sequence[Row]) -> list[Commit]:
+    """Move every row on by one forward; row i lives in slot i of the store.
+
+    Rows that feed much and rows that feed little go through the model apart when padding would cost
+    more than the second call.
+
+    Raises:
+        DecodeError: the model returned NaN.
+    """
+    turns = [_turn(slot, row, denoiser.card.logit_shift) for slot, row in enumerate(rows)]
+    commits = [commit for group in _groups(turns) for commit in _advance(denoiser, store, group)]
+    return sorted(commits, key=lambda commit: commit.row)
+
+
+def _turn(slot: int, row: Row, shift: int) -> _Turn:
+    window = row.policy.schedule(row.canvas)
+    plan, row.memory = row.policy.cache.plan(row.canvas, window, row.memory)
+    return _Turn(slot, row, window, widen(plan, shift))
+
+
+def _groups(turns: list[_Turn]) -> list[list[_Turn]]:
+    """One group, or two where the cheapest split of the rows by fed length saves more than a call."""
+    order = sorted(turns, key=lambda turn: turn.plan.fed)
+    count, longest = len(order), order[-1].plan.fed
+    costs = [
+        order[cut - 1].plan.fed * cut + longest * (count - cut) + CALL_COST for cut in range(1, count)
+    ]
+    if not costs or min(costs) >= longest * count:
+        return [turns]
+    cut = costs.index(min(costs)) + 1
+    by_slot = sorted(order[:cut], key=lambda turn: turn.slot)
+    return [by_slot, sorted(order[cut:], key=lambda turn: turn.slot)]
+
+
+def _advance(denoiser: Denoiser, store: KeyValueStore | None, turns: list[_Turn]) -> list[Commit]:
+    """The same forward for all ``turns``."""
+    rows = [turn.row for turn in turns]
+    card = denoiser.card
+    proposal = propose(
+        _forward(denoiser, store, turns),
+        card.mask_id,
+        [row.policy.sampling for row in rows],
+        [row.generator for row in rows],
+        [len(turn.plan.ask) for turn in turns],
+    )
+    accept_BA = _accept(proposal, turns)
+    # The one read of the host: ids below 2^24 are exact in fp32.
+    token_BA, confidence_BA = proposal.token_BA.float(), proposal.confidence_BA
+    host = torch.stack([accept_BA.float(), token_BA, confidence_BA]).cpu().numpy()
+    if np.isnan(host[2]).any():
+        raise DecodeError(
+            f"model {card.name!r} returned NaN logits; its weights are damaged or overflow in this "
+            "dtype, try dtype='float32'"
+        )
+    return [_commit(turn, host[:, at], denoiser) for at, turn in enumerate(turns)]
+
+
+def _commit(turn: _Turn, host: NDArray[np.float32], denoiser: Denoiser) -> Commit:
+    row, ask = turn.row, turn.plan.ask
+    accept, token, confidence = host[:, : len(ask)]
+    chosen = accept > 0
+    at, tokens = ask[chosen], token[chosen].astype(np.int64)
+    row.canvas = row.canvas.commit(at, tokens)
+    row.fed.append(turn.plan.fed)
+    if row.policy.early_stop:
+        row.canvas = stop_early(row.canvas, denoiser.card)
+    scores = confidence[chosen].astype(np.float64)
+    return Commit(row.index, row.canvas.step, at, tokens, scores, turn.plan.fed, turn.plan.seen)
+
+
+def _forward(denoiser: Denoiser, store: KeyValueStore | None, turns: list[_Turn]) -> Tensor:
+    """Raw logits [B, A, V] about the asked positions; padding columns repeat a real one."""
+    shift = denoiser.card.logit_shift
+    width = max(turn.plan.fed for turn in turns)
+    asked = max(len(turn.plan.ask) for turn in turns)
+    ids_BQ = np.empty((len(turns), width), dtype=np.int64)
+    at_BQ = np.empty_like(ids_BQ)
+    ask_BA = np.zeros((len(turns), asked), dtype=np.int64)
+    for row, (turn, plan) in enumerate((turn, turn.plan) for turn in turns):
+        start, stop = plan.feed
+        # A padding column is the last fed position again: it writes the same keys to the same place.
+        at_BQ[row] = np.arange(start, start + width).clip(max=stop - 1)
+        ids_BQ[row] = turn.row.canvas.tokens_L[at_BQ[row]]
+        ask_BA[row, : len(plan.ask)] = (plan.ask - shift - start).clip(min=0)
+    keep = _keep(store, turns, width)
+    to = lambda array: torch.from_numpy(array).to(denoiser.device)  # noqa: E731
+    return denoiser(
+        to(ids_BQ),
+        to(at_BQ),
+        None if store is None else store.rows([turn.slot for turn in turns]),
+        None if keep is None else to(keep),
+        to(ask_BA),
+    )
+
+
+def _keep(
+    store: KeyValueStore | None, turns: list[_Turn], width: int
+) -> NDArray[np.bool_] | None:
+    """Which keys every row may look at, bool [B, L] (without a store [B, Q]); None for all."""
+    if store is None:
+        keep = np.arange(width) < np.array([[turn.plan.fed] for turn in turns])
+        return None if keep.all() else keep
+    length = max(len(turn.row.canvas) for turn in turns)
+    keep = np.zeros((len(turns), length), dtype=np.bool_)
+    for row, turn in enumerate(turns):
+        for start, stop in (turn.plan.feed, *turn.plan.read):
+            keep[row, start:stop] = True
+    return None if keep.all() and length == store.length else keep
+
+
+def _accept(proposal: Proposal, turns: list[_Turn]) -> Tensor:
+    """Accepted positions, bool [B, A]; rows with the same strategy are judged together."""
+    device = proposal.token_BA.device
+    together: dict[object, list[int]] = {}
+    for at, turn in enumerate(turns):
+        together.setdefault(turn.row.policy.strategy, []).append(at)
+    if len(together) == 1:
+        strategy = turns[0].row.policy.strategy
+        return strategy(proposal, _slate(turns, proposal))
+    accept_BA = torch.zeros_like(proposal.token_BA, dtype=torch.bool)
+    for members in together.values():
+        part, chosen = proposal.rows(members), [turns[at] for at in members]
+        accept = chosen[0].row.policy.strategy(part, _slate(chosen, part))
+        accept_BA[torch.tensor(members, device=device)] = accept
+    return accept_BA
+
+
+def _slate(turns: list[_Turn], proposal: Proposal) -> Slate:
+    asked = proposal.token_BA.shape[1]
+    open_BA = np.zeros((len(turns), asked), dtype=np.bool_)
+    must_BA = np.zeros_like(open_BA)
+    total_B, age_B = np.zeros(len(turns), np.int64), np.zeros(len(turns), np.int64)
+    for row, turn in enumerate(turns):
+        ask, (start, stop) = turn.plan.ask, turn.window.frontier
+        open_BA[row, : len(ask)] = True
+        must_BA[row, : len(ask)] = (ask >= start) & (ask < stop)
+        total_B[row] = np.count_nonzero(turn.row.canvas.born_L[start:stop])
+        age_B[row] = turn.row.canvas.step - turn.window.since
+    device = proposal.token_BA.device
+    to = lambda array: torch.from_numpy(array).to(device)  # noqa: E731
+    noise = _noise(turns, asked).to(device) if turns[0].row.policy.strategy.random else None
+    return Slate(to(open_BA), to(must_BA), to(total_B), to(age_B), noise)
+
+
+def _noise(turns: list[_Turn], asked: int) -> Tensor:
+    noise_BA = torch.zeros(len(turns), asked)
+    for row, turn in enumerate(turns):
+        generator, count = turn.row.generator, len(turn.plan.ask)
+        assert generator is not None
+        noise_BA[row, :count] = torch.rand(count, generator=generator, device=generator.device)
+    return noise_BA

@@ -1,0 +1,44 @@
+"""Strategy ``frechet``: the longest prefix of the confidence order that a Frechet bound certifies.
+
+With c(1) >= c(2) >= ..., accept the largest n with max(0, sum of c(1..n) - (n - 1)) - (1 - c(n)) >
+delta (Fast-dLLM++, arXiv 2606.02955, Theorem 4.1). It accepts a superset of `factor` at 1 - delta.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from unmask.decode.proposal import Proposal
+from unmask.decode.settings import Settings, in_range
+from unmask.decode.slate import Slate, Strategy
+
+
+@dataclass(frozen=True)
+class Frechet:
+    """A prefix of the confidence order."""
+
+    delta: float
+    random = False
+
+    def __call__(self, proposal: Proposal, slate: Slate) -> Tensor:
+        """Accepted positions, bool [B, A]."""
+        score = proposal.confidence_BA.masked_fill(~slate.open_BA, -torch.inf)
+        ordered, index = score.sort(dim=1, descending=True, stable=True)
+        n = torch.arange(score.shape[1], device=score.device)
+        lower = (ordered.double().cumsum(1) - n).clamp(min=0)
+        passes = lower - (1 - ordered.double()) > self.delta
+        # The margin falls with n, so the first failure ends the prefix; the best is always in.
+        prefix = passes.cumprod(1).bool() | (n == 0)
+        return torch.zeros_like(prefix).scatter(1, index, prefix) & slate.open_BA
+
+
+USES = ("delta",)
+
+
+def build(settings: Settings) -> Strategy:
+    """From ``delta`` (default 0.25, the paper's)."""
+    delta = 0.25 if settings.delta is None else settings.delta
+    return Frechet(in_range("delta", delta, 0, 1, "a margin between 0 and 1, say 0.25"))

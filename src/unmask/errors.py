@@ -1,0 +1,33 @@
+"""What can go wrong, in one tree.
+
+UnmaskError
+├── InputError        a setting, prompt or file that the user can mend
+│   ├── CheckpointError   a checkpoint folder that cannot become a model
+│   └── PromptError       a prompt that the model cannot take
+└── DecodeError       the model misbehaved while decoding (NaN logits, say)
+
+Every message says what was given, what is allowed and what to type instead. The command line prints
+it as one line and exits with 2; the server answers 400.
+"""
+
+from __future__ import annotations
+
+
+class UnmaskError(Exception):
+    """Anything that this package raises on purpose."""
+
+
+class InputError(UnmaskError, ValueError):
+    """A setting, prompt or file that the user can mend."""
+
+
+class CheckpointError(InputError):
+    """A checkpoint folder that cannot become a model."""
+
+
+class PromptError(InputError):
+    """A prompt that the model cannot take."""
+
+
+class DecodeError(UnmaskError, RuntimeError):
+    """The model misbehaved while decoding."""

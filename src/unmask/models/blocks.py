@@ -1,0 +1,204 @@
+"""The one transformer body of every family: RMSNorm, rotary positions, grouped-query attention, SwiGLU.
+
+Shape legend: B rows, Q fed positions, L canvas positions, A asked rows, H heads, D head width,
+W model width, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from unmask.models.attention import attend
+from unmask.models.denoiser import ModelCard
+from unmask.models.store import KeyValueStore, StoreRows, StoreSize
+
+
+@dataclass(frozen=True)
+class Body:
+    """Sizes of a transformer. ``rotary_fp32``: rotate in fp32 (LLaDA) or in the model's dtype (Dream)."""
+
+    layers: int
+    width: int
+    heads: int
+    kv_heads: int
+    mlp_width: int
+    vocabulary: int
+    rope_theta: float
+    norm_eps: float
+    qkv_bias: bool = False
+    tied: bool = False
+    rotary_fp32: bool = True
+
+    @property
+    def head_width(self) -> int:
+        """Width of one head."""
+        return self.width // self.heads
+
+
+class RMSNorm(nn.Module):
+    """x / rms(x) in fp32, cast back, then scaled: the order of both reference models."""
+
+    def __init__(self, width: int, eps: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise the last axis."""
+        normed = F.rms_norm(x.float(), x.shape[-1:], None, self.eps)
+        return normed.to(x.dtype) * self.weight
+
+
+class Rotary(nn.Module):
+    """Cosines and sines for absolute positions, rotated in halves (RoFormer, section 3.4)."""
+
+    def __init__(self, body: Body, length: int) -> None:
+        super().__init__()
+        self.body = body
+        self.length = length
+        self.register_buffer("table", None, persistent=False)
+        self.table: Tensor | None
+
+    def forward(self, at_BQ: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Cosine and sine [B, Q, 1, D] at ``at``."""
+        if self.table is None or self.table.device != at_BQ.device:
+            self.table = self._build(at_BQ.device)
+        kind = torch.float32 if self.body.rotary_fp32 else dtype
+        cos, sin = self.table[:, at_BQ].to(kind)
+        return cos[:, :, None], sin[:, :, None]
+
+    def _build(self, device: torch.device) -> Tensor:
+        half = torch.arange(0, self.body.head_width, 2, device=device, dtype=torch.float32)
+        frequency = self.body.rope_theta ** (-half / self.body.head_width)
+        angle = torch.arange(self.length, device=device, dtype=torch.float32)[:, None] * frequency
+        angle = torch.cat([angle, angle], dim=-1)
+        return torch.stack([angle.cos(), angle.sin()])
+
+
+def rotate(x_BQHD: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Turn queries or keys by their positions."""
+    x = x_BQHD.to(cos.dtype)
+    first, second = x.chunk(2, dim=-1)
+    return (x * cos + torch.cat([-second, first], dim=-1) * sin).to(x_BQHD.dtype)
+
+
+class Block(nn.Module):
+    """Pre-norm attention and SwiGLU."""
+
+    def __init__(self, body: Body) -> None:
+        super().__init__()
+        width, kv_width = body.width, body.kv_heads * body.head_width
+        self.head_width = body.head_width
+        self.attention_norm = RMSNorm(width, body.norm_eps)
+        self.query = nn.Linear(width, width, bias=body.qkv_bias)
+        self.key = nn.Linear(width, kv_width, bias=body.qkv_bias)
+        self.value = nn.Linear(width, kv_width, bias=body.qkv_bias)
+        self.attention_out = nn.Linear(width, width, bias=False)
+        self.mlp_norm = RMSNorm(width, body.norm_eps)
+        self.gate = nn.Linear(width, body.mlp_width, bias=False)
+        self.up = nn.Linear(width, body.mlp_width, bias=False)
+        self.down = nn.Linear(body.mlp_width, width, bias=False)
+
+    def forward(self, x_BQW: Tensor, rotary: tuple[Tensor, Tensor], view: View) -> Tensor:
+        """One layer; ``view`` says what the queries may look at."""
+        normed = self.attention_norm(x_BQW)
+        split = (*x_BQW.shape[:2], -1, self.head_width)
+        q = rotate(self.query(normed).view(split), *rotary)
+        k = rotate(self.key(normed).view(split), *rotary)
+        v = self.value(normed).view(split)
+        k, v = view.exchange(k, v)
+        x = x_BQW + self.attention_out(attend(q, k, v, view.keep).flatten(2))
+        normed = self.mlp_norm(x)
+        return x + self.down(F.silu(self.gate(normed)) * self.up(normed))
+
+
+class View:
+    """What one forward attends to: its own positions, or the store after writing them into it."""
+
+    def __init__(self, store: StoreRows | None, at_BQ: Tensor, keep: Tensor | None) -> None:
+        self.store = store
+        self.at_BQ = at_BQ
+        self.keep = keep
+        self.layer = 0
+
+    def exchange(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Fresh keys and values in, those to attend to out; called once a layer, in order."""
+        if self.store is None:
+            return k, v
+        self.store.write(self.layer, k, v, self.at_BQ)
+        length = self.store.length if self.keep is None else self.keep.shape[-1]
+        k, v = self.store.view(self.layer, length)
+        self.layer += 1
+        return k, v
+
+
+class Transformer(nn.Module):
+    """A body with embedding and head: the Denoiser of every family."""
+
+    def __init__(self, body: Body, card: ModelCard) -> None:
+        super().__init__()
+        self.body = body
+        self.card = card
+        self.embedding = nn.Embedding(body.vocabulary, body.width)
+        self.blocks = nn.ModuleList(Block(body) for _ in range(body.layers))
+        self.norm = RMSNorm(body.width, body.norm_eps)
+        self.head = nn.Linear(body.width, body.vocabulary, bias=False)
+        if body.tied:
+            self.head.weight = self.embedding.weight
+        self.rotary = Rotary(body, card.max_length)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.embedding.weight.device
+
+    def new_store(self, rows: int, length: int) -> KeyValueStore:
+        """Room for ``rows`` canvases of up to ``length`` positions."""
+        body, weight = self.body, self.embedding.weight
+        size = StoreSize(body.layers, rows, length, body.kv_heads, body.head_width)
+        return KeyValueStore(size, weight.dtype, weight.device)
+
+    def forward(
+        self,
+        ids_BQ: Tensor,
+        at_BQ: Tensor,
+        store: StoreRows | None = None,
+        keep_BL: Tensor | None = None,
+        ask_BA: Tensor | None = None,
+    ) -> Tensor:
+        """Logits [B, A, V] of the asked columns; see `unmask.models.denoiser.Denoiser`."""
+        x_BQW = self.hidden(ids_BQ, at_BQ, store, keep_BL)
+        if ask_BA is not None:
+            x_BQW = x_BQW.gather(1, ask_BA[..., None].expand(-1, -1, x_BQW.shape[-1]))
+        return self.head(self.norm(x_BQW))  # type: ignore[no-any-return]
+
+    def hidden(
+        self,
+        ids_BQ: Tensor,
+        at_BQ: Tensor,
+        store: StoreRows | None = None,
+        keep_BL: Tensor | None = None,
+    ) -> Tensor:
+        """The residual stream [B, Q, W] after the last layer, before norm and head."""
+        keep = None if keep_BL is None else keep_BL[:, None, None]
+        if self.card.causal:
+            keep = self._look_left(at_BQ, store, keep)
+        x_BQW = self.embedding(ids_BQ)
+        rotary = self.rotary(at_BQ, x_BQW.dtype)
+        view = View(store, at_BQ, keep)
+        for block in self.blocks:
+            x_BQW = block(x_BQW, rotary, view)
+        return x_BQW
+
+    def _look_left(self, at_BQ: Tensor, store: StoreRows | None, keep: Tensor | None) -> Tensor:
+        """Bool [B, 1, Q, L]: keys at or before every query."""
+        keys_at = at_BQ
+        if store is not None:
+            length = store.length if keep is None else keep.shape[-1]
+            keys_at = torch.arange(length, device=at_BQ.device)[None]
+        left = (keys_at[:, None] <= at_BQ[:, :, None])[:, None]
+        return left if keep is None else left & keep

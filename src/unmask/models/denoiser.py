@@ -1,0 +1,66 @@
+"""What a denoiser is: ids at absolute positions in, logits about the asked rows out.
+
+Shape legend: B rows, Q fed positions, L canvas positions, A asked rows, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from unmask.models.store import KeyValueStore, StoreRows
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What decoding has to know about a model besides its weights.
+
+    ``logit_shift`` is 1 for models whose row ``i - 1`` speaks about token ``i`` (Dream, and every
+    autoregressive model), else 0. ``causal`` marks a model that only looks left.
+    """
+
+    name: str
+    family: str
+    vocabulary: int
+    mask_id: int
+    end_ids: tuple[int, ...]
+    pad_id: int
+    max_length: int
+    logit_shift: int = 0
+    causal: bool = False
+    parameters: int = 0
+
+
+class Denoiser(Protocol):
+    """One forward pass. Implementations keep no state between calls besides ``store``."""
+
+    card: ModelCard
+
+    def new_store(self, rows: int, length: int) -> KeyValueStore:
+        """Room for the keys and values of ``rows`` canvases of up to ``length`` positions."""
+        ...
+
+    def __call__(
+        self,
+        ids_BQ: Tensor,
+        at_BQ: Tensor,
+        store: StoreRows | None = None,
+        keep_BL: Tensor | None = None,
+        ask_BA: Tensor | None = None,
+    ) -> Tensor:
+        """Stand ``ids`` at absolute positions ``at`` and return logits [B, A, V].
+
+        With a store, keys and values are written at ``at`` first and attention sees every stored
+        position where ``keep`` is true (all of them when ``keep`` is None). Without one, the fed
+        ids see each other only. ``ask`` holds columns of ``ids``; None asks for all of them.
+        Raw rows come back: a shifted model's row ``i`` speaks about position ``at[i] + 1``.
+        """
+        ...
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        ...

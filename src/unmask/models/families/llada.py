@@ -1,0 +1,86 @@
+"""Family ``llada``: LLaDA-8B Base and Instruct, LLaDA-1.5 and the students built on them.
+
+A Llama body without biases, bidirectional; rotary positions in fp32. ``ff_out`` names both the head
+and every down projection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from unmask.errors import CheckpointError
+from unmask.models.blocks import Body
+from unmask.models.denoiser import ModelCard
+
+MODEL_TYPES = ("llada",)
+TURN_END = "<|eot_id|>"
+REQUIRED = {
+    "block_type": "llama",
+    "layer_norm_type": "rms",
+    "activation_type": "silu",
+    "alibi": False,
+    "include_bias": False,
+    "attention_layer_norm": False,
+    "scale_logits": False,
+    "input_emb_norm": False,
+}
+"""The variants of the reference class that any published checkpoint uses."""
+
+
+def body(config: Mapping[str, Any]) -> Body:
+    """Sizes from config.json."""
+    for field, value in REQUIRED.items():
+        if config.get(field, value) != value:
+            raise CheckpointError(f"config.json: {field}={config[field]!r}, only {value!r} is supported")
+    return Body(
+        layers=config["n_layers"],
+        width=config["d_model"],
+        heads=config["n_heads"],
+        kv_heads=config.get("n_kv_heads") or config["n_heads"],
+        mlp_width=config["mlp_hidden_size"],
+        vocabulary=config["embedding_size"],
+        rope_theta=config["rope_theta"],
+        norm_eps=config["rms_norm_eps"],
+        qkv_bias=config.get("include_qkv_bias", False),
+        tied=config["weight_tying"],
+    )
+
+
+def card(config: Mapping[str, Any], name: str) -> ModelCard:
+    """What decoding has to know."""
+    return ModelCard(
+        name=name,
+        family="llada",
+        vocabulary=config["embedding_size"],
+        mask_id=config["mask_token_id"],
+        end_ids=(config["eos_token_id"],),
+        pad_id=config["pad_token_id"],
+        max_length=config["max_sequence_length"],
+    )
+
+
+def weight_names(config: Mapping[str, Any]) -> dict[str, str]:
+    """Checkpoint name -> name in `unmask.models.blocks.Transformer`."""
+    parts = {
+        "attn_norm.weight": "attention_norm.weight",
+        "attn_out.weight": "attention_out.weight",
+        "ff_norm.weight": "mlp_norm.weight",
+        "ff_proj.weight": "gate.weight",
+        "up_proj.weight": "up.weight",
+        "ff_out.weight": "down.weight",
+    }
+    for theirs, ours in (("q_proj", "query"), ("k_proj", "key"), ("v_proj", "value")):
+        parts[f"{theirs}.weight"] = f"{ours}.weight"
+        if config.get("include_qkv_bias", False):
+            parts[f"{theirs}.bias"] = f"{ours}.bias"
+    names = {
+        "model.transformer.wte.weight": "embedding.weight",
+        "model.transformer.ln_f.weight": "norm.weight",
+    }
+    if not config["weight_tying"]:
+        names["model.transformer.ff_out.weight"] = "head.weight"
+    for layer in range(config["n_layers"]):
+        for theirs, ours in parts.items():
+            names[f"model.transformer.blocks.{layer}.{theirs}"] = f"blocks.{layer}.{ours}"
+    return names

@@ -1,0 +1,66 @@
+"""Family ``tiny``: the models that ship with the package, masked (`tiny`) and causal (`tiny-ar`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from unmask.models.blocks import Body
+from unmask.models.denoiser import ModelCard
+
+MODEL_TYPES = ("unmask-tiny",)
+TURN_END = "<|end|>"
+
+
+def body(config: Mapping[str, Any]) -> Body:
+    """Sizes from config.json."""
+    return Body(
+        layers=config["num_hidden_layers"],
+        width=config["hidden_size"],
+        heads=config["num_attention_heads"],
+        kv_heads=config["num_key_value_heads"],
+        mlp_width=config["intermediate_size"],
+        vocabulary=config["vocab_size"],
+        rope_theta=config["rope_theta"],
+        norm_eps=config["rms_norm_eps"],
+        tied=True,
+    )
+
+
+def card(config: Mapping[str, Any], name: str) -> ModelCard:
+    """What decoding has to know."""
+    causal = bool(config["causal"])
+    return ModelCard(
+        name=name,
+        family="tiny",
+        vocabulary=config["vocab_size"],
+        mask_id=config["mask_token_id"],
+        end_ids=(config["eos_token_id"],),
+        pad_id=config["pad_token_id"],
+        max_length=config["max_position_embeddings"],
+        logit_shift=int(causal),
+        causal=causal,
+    )
+
+
+def weight_names(config: Mapping[str, Any]) -> dict[str, str]:
+    """Checkpoint name -> name in `unmask.models.blocks.Transformer`."""
+    parts = {
+        "input_layernorm": "attention_norm",
+        "self_attn.q_proj": "query",
+        "self_attn.k_proj": "key",
+        "self_attn.v_proj": "value",
+        "self_attn.o_proj": "attention_out",
+        "post_attention_layernorm": "mlp_norm",
+        "mlp.gate_proj": "gate",
+        "mlp.up_proj": "up",
+        "mlp.down_proj": "down",
+    }
+    names = {
+        "model.embed_tokens.weight": "embedding.weight",
+        "model.norm.weight": "norm.weight",
+    }
+    for layer in range(config["num_hidden_layers"]):
+        for theirs, ours in parts.items():
+            names[f"model.layers.{layer}.{theirs}.weight"] = f"blocks.{layer}.{ours}.weight"
+    return names

@@ -1,0 +1,230 @@
+"""Checkpoint folder or hub name -> a Model. Reads config.json, safetensors and tokenizer files only;
+no code and no pickle from a checkpoint is ever run."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, replace
+from importlib import resources
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from torch import Tensor
+
+from unmask import catalogue
+from unmask.errors import CheckpointError, InputError, PromptError
+from unmask.models import weights
+from unmask.models.blocks import Transformer
+from unmask.models.denoiser import ModelCard
+from unmask.text import chat, tokenizer
+
+FAMILIES = "unmask.models.families"
+DTYPES = {
+    "float32": torch.float32,
+    "fp32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "bf16": torch.bfloat16,
+    "float16": torch.float16,
+    "fp16": torch.float16,
+}
+DOWNLOADED = ["*.json", "*.safetensors", "*.txt", "*.jinja"]
+GENERATION_DEFAULTS = {"max_new_tokens": 256, "block_length": 32}
+CONFIG_ERRORS = (KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A loaded checkpoint. ``defaults`` are its own decoding defaults."""
+
+    denoiser: Transformer
+    codec: tokenizer.TextCodec | None
+    template: chat.ChatTemplate | None
+    defaults: dict[str, Any]
+
+    @property
+    def card(self) -> ModelCard:
+        """Facts about the model."""
+        return self.denoiser.card
+
+    @torch.inference_mode()
+    def logits(self, token_ids: list[int]) -> Tensor:
+        """Logits [L, V] of one full forward; row i is about token i, whatever the family's shift.
+
+        A shifted model says nothing about token 0; its row 0 is the raw row 0, as in the reference.
+
+        Raises:
+            PromptError: the ids are empty, too many or outside the vocabulary.
+        """
+        ids = torch.tensor([check_ids(token_ids, self.card)], device=self.denoiser.device)
+        at = torch.arange(ids.shape[1], device=ids.device)[None]
+        raw = self.denoiser(ids, at)[0]
+        return torch.cat([raw[:1], raw[:-1]]) if self.card.logit_shift else raw
+
+
+def check_ids(token_ids: list[int], card: ModelCard) -> list[int]:
+    """``token_ids`` if the model can take them.
+
+    Raises:
+        PromptError: they are empty, too many or outside the vocabulary.
+    """
+    if not token_ids:
+        raise PromptError("the prompt is empty; give some text or at least one token id")
+    if len(token_ids) > card.max_length:
+        raise PromptError(
+            f"{len(token_ids)} tokens are too many: {card.name} takes at most {card.max_length}"
+        )
+    for token in token_ids:
+        if not isinstance(token, int) or not 0 <= token < card.vocabulary:
+            raise PromptError(
+                f"token id {token!r} is outside the vocabulary of {card.name} (0 to {card.vocabulary - 1})"
+            )
+    return token_ids
+
+
+def load(name: str | Path, device: str = "auto", dtype: str = "auto") -> Model:
+    """Load a built-in model (``tiny``, ``tiny-ar``), a checkpoint folder or a hub id (``org/name``).
+
+    ``device``: auto, cpu, cuda, cuda:1, mps. ``dtype``: auto (bfloat16 on a GPU, else float32),
+    float32, bfloat16 or float16.
+
+    Raises:
+        InputError: an unknown name, device or dtype.
+        CheckpointError: the folder cannot become a model; the message names file, field or tensor.
+    """
+    where = pick_device(device)
+    kind = pick_dtype(dtype, where)
+    folder = find_folder(str(name))
+    config = read_config(folder / "config.json")
+    family = family_of(config)
+    try:
+        body, card = family.body(config), family.card(config, _short_name(str(name)))
+        names = family.weight_names(config)
+        with torch.device("meta"):
+            denoiser = Transformer(body, card)
+    except CheckpointError:
+        raise
+    except CONFIG_ERRORS as error:
+        raise CheckpointError(f"{folder / 'config.json'}: {_reason(error)}") from None
+    weights.fill(denoiser, folder, names, where, kind)
+    codec = tokenizer.read(folder)
+    settings = codec.settings if codec else {}
+    defaults = {**GENERATION_DEFAULTS, **_generation_defaults(folder)}
+    count = sum(weight.numel() for weight in denoiser.parameters())
+    denoiser.card = replace(card, end_ids=_end_ids(card, codec, family), parameters=count)
+    return Model(denoiser.eval(), codec, chat.read(folder, settings), defaults)
+
+
+def builtin() -> dict[str, Path]:
+    """Name and folder of every model that ships with the package."""
+    root = Path(str(resources.files("unmask.models") / "builtin"))
+    return {folder.name: folder for folder in sorted(root.iterdir()) if folder.is_dir()}
+
+
+def pick_device(device: str) -> torch.device:
+    """The device meant by ``device``; auto takes the best there is."""
+    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    if device == "auto":
+        return torch.device("cuda" if cuda else "mps" if mps else "cpu")
+    found = {"cpu": True, "cuda": cuda, "mps": mps}
+    if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", device):
+        raise InputError(catalogue.unknown("device", device, ["auto", "cpu", "cuda", "mps"]))
+    if not found[device.split(":")[0]]:
+        raise InputError(f"device={device!r} is not on this machine; use device='auto'")
+    return torch.device(device)
+
+
+def pick_dtype(dtype: str, device: torch.device) -> torch.dtype:
+    """The dtype meant by ``dtype``."""
+    if dtype == "auto":
+        return torch.bfloat16 if device.type == "cuda" else torch.float32
+    if dtype not in DTYPES:
+        raise InputError(catalogue.unknown("dtype", dtype, ["auto", *DTYPES]))
+    return DTYPES[dtype]
+
+
+def find_folder(name: str) -> Path:
+    """The local folder of a model, downloaded if ``name`` is a hub id."""
+    if name in builtin():
+        return builtin()[name]
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return path
+    if path.exists():
+        raise CheckpointError(f"model={name!r} is a file; give the folder that holds config.json")
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", name):
+        return _download(name)
+    known = ", ".join(builtin())
+    raise InputError(
+        f"model={name!r} is no built-in model ({known}), no folder and no hub id; "
+        "give one of these, a checkpoint folder, or org/name"
+    )
+
+
+def _download(name: str) -> Path:
+    try:
+        return Path(snapshot_download(name, allow_patterns=DOWNLOADED))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise CheckpointError(
+            f"model={name!r} is no folder here and cannot be downloaded ({reason}); "
+            "check the name and the connection, or give a checkpoint folder"
+        ) from None
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """A JSON object from ``path``."""
+    if not path.exists():
+        raise CheckpointError(f"{path.parent} has no {path.name}; give a checkpoint folder")
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{path} is not valid JSON ({error}); download it again") from None
+    if not isinstance(config, dict):
+        raise CheckpointError(f"{path} holds no JSON object; download it again")
+    return config
+
+
+def family_of(config: dict[str, Any]) -> ModuleType:
+    """The family module that takes this model type."""
+    modules = [catalogue.find(FAMILIES, name, "family") for name in catalogue.names(FAMILIES)]
+    given = config.get("model_type")
+    for module in modules:
+        if given in module.MODEL_TYPES:
+            return module
+    known = [kind for module in modules for kind in module.MODEL_TYPES]
+    raise CheckpointError(
+        f"config.json: {catalogue.unknown('model_type', given, known)}; "
+        "this family is not supported (unmask models lists those that are)"
+    )
+
+
+def _generation_defaults(folder: Path) -> dict[str, Any]:
+    """Our two settings from generation_config.json; the rest of that file is not ours."""
+    path = folder / "generation_config.json"
+    if not path.exists():
+        return {}
+    found = read_config(path)
+    return {name: found[name] for name in GENERATION_DEFAULTS if isinstance(found.get(name), int)}
+
+
+def _end_ids(
+    card: ModelCard, codec: tokenizer.TextCodec | None, family: ModuleType
+) -> tuple[int, ...]:
+    """End of text, and end of turn where the tokenizer has one."""
+    turn = codec.id_of(family.TURN_END) if codec else None
+    return card.end_ids if turn is None or turn in card.end_ids else (*card.end_ids, turn)
+
+
+def _short_name(name: str) -> str:
+    return Path(name).name
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"field {error.args[0]!r} is missing"
+    return f"a field has a wrong value ({error})"

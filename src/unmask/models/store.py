@@ -1,0 +1,66 @@
+"""Keys and values of many canvases, preallocated and addressed by absolute position.
+
+Keys are stored after the rotary embedding, so reading them costs nothing. Positions are absolute:
+there is no cache length that could drift. Shape legend: N layers, B rows, Q fed positions,
+L canvas positions, H key heads, D head width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class StoreSize(NamedTuple):
+    """Layers, rows, positions, key heads and head width."""
+
+    layers: int
+    rows: int
+    length: int
+    heads: int
+    head_width: int
+
+
+class KeyValueStore:
+    """Two tensors [N, B, L, H, D]. It holds no policy: whoever calls decides what is read."""
+
+    def __init__(self, size: StoreSize, dtype: torch.dtype, device: torch.device) -> None:
+        # Zeros, not empty: a slot that is masked out still meets the soft-max as 0 * value, and
+        # an uninitialised NaN would survive that.
+        self.keys = torch.zeros(size, dtype=dtype, device=device)
+        self.values = torch.zeros(size, dtype=dtype, device=device)
+        self.length = size.length
+
+    def rows(self, slots: Sequence[int]) -> StoreRows:
+        """Some rows of the store, ascending, for one forward."""
+        return StoreRows(self, slots)
+
+    def move(self, source: int, target: int) -> None:
+        """Copy a row over another."""
+        self.keys[:, target] = self.keys[:, source]
+        self.values[:, target] = self.values[:, source]
+
+
+class StoreRows:
+    """A choice of rows. Neighbouring rows are read in place, others are gathered."""
+
+    def __init__(self, store: KeyValueStore, slots: Sequence[int]) -> None:
+        self.store = store
+        self.length = store.length
+        index = torch.tensor(slots, device=store.keys.device)
+        self._index_B1 = index[:, None]
+        together = slots[-1] - slots[0] + 1 == len(slots)
+        self._rows = slice(slots[0], slots[-1] + 1) if together else index
+
+    def write(self, layer: int, k_BQHD: Tensor, v_BQHD: Tensor, at_BQ: Tensor) -> None:
+        """Put keys and values at their absolute positions."""
+        self.store.keys[layer].index_put_((self._index_B1, at_BQ), k_BQHD)
+        self.store.values[layer].index_put_((self._index_B1, at_BQ), v_BQHD)
+
+    def view(self, layer: int, length: int) -> tuple[Tensor, Tensor]:
+        """Keys and values [B, L, H, D] of the first ``length`` positions."""
+        keys, values = self.store.keys[layer], self.store.values[layer]
+        return keys[self._rows, :length], values[self._rows, :length]

@@ -1,0 +1,71 @@
+"""Safetensors files -> the parameters of a model; names and shapes are checked both ways."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+
+from unmask.errors import CheckpointError
+from unmask.models.blocks import Transformer
+
+
+def fill(
+    model: Transformer,
+    folder: Path,
+    names: dict[str, str],
+    device: torch.device,
+    dtype: torch.dtype,
+) -> None:
+    """Load ``names`` (checkpoint name -> parameter name) into a model on the meta device.
+
+    Raises:
+        CheckpointError: a tensor is missing, unexpected or of the wrong shape; a file is broken.
+    """
+    wanted = dict(model.named_parameters())
+    loaded: dict[str, torch.Tensor] = {}
+    for path in shards(folder):
+        try:
+            with safe_open(path, framework="pt", device=str(device)) as file:
+                for name in file.keys():  # noqa: SIM118 - not a dict
+                    if name not in names:
+                        raise CheckpointError(f"{path}: unexpected tensor {name!r}")
+                    ours = names[name]
+                    shape, given = list(wanted[ours].shape), file.get_slice(name).get_shape()
+                    if given != shape:
+                        raise CheckpointError(
+                            f"{path}: tensor {name!r} has shape {given}, config.json asks for {shape}"
+                        )
+                    loaded[ours] = file.get_tensor(name).to(dtype)
+        except (SafetensorError, OSError) as error:
+            raise CheckpointError(f"{path} is broken ({error}); download it again") from None
+    missing = [theirs for theirs, ours in names.items() if ours not in loaded]
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise CheckpointError(f"{folder}: tensor {missing[0]!r}{more} is missing")
+    if model.body.tied:
+        loaded["head.weight"] = loaded["embedding.weight"]
+    model.load_state_dict(loaded, assign=True)
+    if model.body.tied:
+        model.head.weight = model.embedding.weight
+    model.requires_grad_(False)
+
+
+def shards(folder: Path) -> list[Path]:
+    """The safetensors files of a checkpoint, by its index if there is one."""
+    index = folder / "model.safetensors.index.json"
+    if index.exists():
+        try:
+            files = set(json.loads(index.read_text())["weight_map"].values())
+        except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+            raise CheckpointError(f"{index} is no weight index ({error}); download it again") from None
+        paths = [folder / str(name) for name in sorted(files)]
+    else:
+        paths = [folder / "model.safetensors"]
+    for path in paths:
+        if path.parent != folder or not path.is_file():
+            other = " (only safetensors are read, never pickled .bin or .pt files)"
+            raise CheckpointError(f"{folder} has no {path.name}{other}")
+    return paths

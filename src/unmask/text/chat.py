@@ -1,0 +1,78 @@
+"""Chat messages to prompt text, by the checkpoint's own template, rendered in a sandbox."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from jinja2 import TemplateError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from unmask.errors import CheckpointError, PromptError
+
+Message = dict[str, str]
+ROLES = ("system", "user", "assistant")
+
+
+class ChatTemplate:
+    """A Jinja template as Hugging Face checkpoints carry it. It can read messages and nothing else."""
+
+    def __init__(self, source: str, settings: dict[str, Any]) -> None:
+        environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
+        environment.globals["raise_exception"] = _refuse
+        try:
+            self._template = environment.from_string(source)
+        except TemplateError as error:
+            raise CheckpointError(f"the chat template of the checkpoint is broken: {error}") from None
+        names = ("bos_token", "eos_token", "pad_token")
+        self._tokens = {name: _content(settings.get(name)) for name in names}
+
+    def render(self, messages: Sequence[Message]) -> str:
+        """The prompt text, ending where the assistant starts to speak.
+
+        Raises:
+            PromptError: the template does not take these messages.
+        """
+        check(messages)
+        try:
+            return self._template.render(
+                messages=list(messages), add_generation_prompt=True, **self._tokens
+            )
+        except TemplateError as error:
+            raise PromptError(f"the chat template does not take these messages: {error}") from None
+
+
+def read(folder: Path, settings: dict[str, Any]) -> ChatTemplate | None:
+    """The template of a checkpoint: chat_template.jinja or the entry in tokenizer_config.json."""
+    path = folder / "chat_template.jinja"
+    source = path.read_text(encoding="utf-8") if path.exists() else settings.get("chat_template")
+    if isinstance(source, list):  # several named templates
+        source = next((entry["template"] for entry in source if entry["name"] == "default"), None)
+    return ChatTemplate(source, settings) if source else None
+
+
+def check(messages: Sequence[Message]) -> None:
+    """Whether every message has a known role and text content.
+
+    Raises:
+        PromptError: the first one that has not.
+    """
+    if not messages:
+        raise PromptError("messages=[] is empty; give at least one user message")
+    for number, message in enumerate(messages):
+        if not isinstance(message, dict) or message.get("role") not in ROLES:
+            raise PromptError(f"messages[{number}] has no role; use one of {', '.join(ROLES)}")
+        if not isinstance(message.get("content"), str):
+            raise PromptError(f"messages[{number}].content is no text; give a string")
+
+
+def _content(token: Any) -> str:
+    """Special tokens are plain strings or {"content": ...} in tokenizer_config.json."""
+    if isinstance(token, dict):
+        token = token.get("content")
+    return token or ""
+
+
+def _refuse(message: str) -> NoReturn:
+    raise TemplateError(message)
