@@ -1,4 +1,4 @@
-"""Batches of the three tasks: prompt ids, a canvas of answer ids, end tokens up to the batch's end."""
+"""Batches of the tasks: prompt ids, a canvas of answer ids, end tokens up to the batch's end."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import sums
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
@@ -22,15 +23,19 @@ LONGEST = 96
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows [B, L] of prompt + canvas. ``start`` [B]: the canvas begins; ``end`` [B]: the answer ends."""
+    """Rows [B, L] of prompt + canvas. ``start`` [B]: the canvas begins; ``end`` [B]: the answer ends.
+
+    ``blanks`` [B, L]: what has to be hidden; None leaves the choice to the objective.
+    """
 
     ids: Tensor
     start: Tensor
     end: Tensor
+    blanks: Tensor | None = None
 
 
 def mix(
-    tokenizer: Tokenizer, sizes: dict[str, int], files: dict[str, Path], seed: int
+    tokenizer: Tokenizer, sizes: dict[str, int], files: dict[str, Path], seed: int, *, causal: bool
 ) -> Iterator[list[Batch]]:
     """Endless optimiser steps: one batch of each task with ``sizes`` rows."""
     sources = {
@@ -38,12 +43,18 @@ def mix(
         "sudoku": _without(files["sudoku_test"], sudoku.examples("train", seed)),
         "snips": _shuffled(list(snips.read(files["snips_train"])), seed),
     }
-    streams = [
-        _batches(tokenizer, sources[task], rows, random.Random(f"{task}/{seed}"))
-        for task, rows in sizes.items()
-        if rows
-    ]
-    return (list(step) for step in zip(*streams, strict=True))
+    streams = {
+        task: _batches(tokenizer, source, sizes[task], random.Random(f"{task}/{seed}"))
+        for task, source in sources.items()
+    }
+    streams["sums"] = _drills(tokenizer, sizes["sums"], seed, causal=causal)
+    return (list(step) for step in zip(*(streams[task] for task in sizes), strict=True))
+
+
+def _drills(tokenizer: Tokenizer, rows: int, seed: int, *, causal: bool) -> Iterator[Batch]:
+    for ids, blanks in sums.rows(tokenizer, rows, seed, causal=causal):
+        nowhere = torch.zeros(rows, dtype=torch.long)
+        yield Batch(ids, nowhere, nowhere, blanks)
 
 
 def _without(test_file: Path, source: Iterator[Example]) -> Iterator[Example]:

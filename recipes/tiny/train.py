@@ -10,7 +10,6 @@ the commands, times and figures of the weights that ship.
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
 import math
 import time
@@ -19,6 +18,7 @@ from pathlib import Path
 
 import torch
 from data import Batch, mix
+from muon import Muon
 from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from torch import Tensor
@@ -73,7 +73,7 @@ def masked_loss(model: Transformer, batch: Batch, draw: torch.Generator) -> Tens
     Half of the rows hide k of the n canvas positions, k uniform. The other half are states that
     block-wise decoding visits: a clean prefix, a part-masked window, nothing but masks behind it.
     """
-    canvas, hidden, targets = masks(batch, draw)
+    hidden, targets = masks(batch, draw)
     ids = batch.ids.masked_fill(hidden, model.card.mask_id)
     at = torch.arange(ids.shape[1]).expand_as(ids)
     x = model.norm(model.hidden(ids, at)[targets])
@@ -82,8 +82,10 @@ def masked_loss(model: Transformer, batch: Batch, draw: torch.Generator) -> Tens
     return (loss / per_row).sum() / len(ids)
 
 
-def masks(batch: Batch, draw: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """Bool [B, L] each: the canvas, what is hidden, and which of it is a target."""
+def masks(batch: Batch, draw: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Bool [B, L] each: what is hidden, and which of it is a target."""
+    if batch.blanks is not None:
+        return batch.blanks, batch.blanks
     rows, length = batch.ids.shape
     at = torch.arange(length).expand(rows, length)
     canvas = at >= batch.start[:, None]
@@ -100,14 +102,16 @@ def masks(batch: Batch, draw: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
     count = (share * size).ceil().clamp(min=1)
     noise = torch.rand(rows, length, generator=draw).masked_fill(~window, 2.0)
     targets = noise.argsort(1).argsort(1) < count[:, None]
-    return canvas, targets | (at >= last[:, None]) & canvas, targets
+    return targets | (at >= last[:, None]) & canvas, targets
 
 
 def causal_loss(model: Transformer, batch: Batch, draw: torch.Generator) -> Tensor:
     """Next-token CE over the answer and its end token, mean over rows of mean over tokens."""
     ids = batch.ids
     at = torch.arange(ids.shape[1]).expand_as(ids)
-    targets = (at >= batch.start[:, None]) & (at < batch.end[:, None])
+    targets = batch.blanks
+    if targets is None:
+        targets = (at >= batch.start[:, None]) & (at < batch.end[:, None])
     x = model.norm(model.hidden(ids[:, :-1], at[:, :-1])[targets[:, 1:]])
     loss = F.cross_entropy(model.head(x), ids[targets], reduction="none")
     per_row = targets.sum(1, keepdim=True).expand_as(targets)[targets]
@@ -115,8 +119,8 @@ def causal_loss(model: Transformer, batch: Batch, draw: torch.Generator) -> Tens
 
 
 def rate(step: int, steps: int, peak: float) -> float:
-    """Warm-up over 200 steps, constant, linear to zero over the last 40 %."""
-    return peak * min(1.0, (step + 1) / 200, (steps - step) / (0.4 * steps))
+    """Warm-up over 100 steps, constant, linear to zero over the last 40 %."""
+    return peak * min(1.0, (step + 1) / 100, (steps - step) / (0.4 * steps))
 
 
 def train(arguments: argparse.Namespace) -> None:
@@ -125,35 +129,44 @@ def train(arguments: argparse.Namespace) -> None:
     settings = config(arguments, tokenizer)
     model = fresh(settings, arguments.seed)
     loss_of = causal_loss if arguments.kind == "causal" else masked_loss
-    matrices = [w for w in model.parameters() if w.dim() == 2]
-    vectors = [w for w in model.parameters() if w.dim() == 1]
-    groups = [{"params": matrices, "weight_decay": 0.05}, {"params": vectors, "weight_decay": 0.0}]
-    optimiser = torch.optim.AdamW(groups, lr=arguments.rate, betas=(0.9, 0.98), fused=True)
-    first = resume(arguments.out, model, optimiser)
+    inner = [weight for weight in model.blocks.parameters() if weight.dim() == 2]
+    outer = [weight for weight in model.parameters() if all(weight is not other for other in inner)]
+    peaks = {
+        Muon(inner, arguments.rate): arguments.rate,
+        torch.optim.AdamW(outer, betas=(0.9, 0.95), weight_decay=0.0): arguments.outer_rate,
+    }
+    first = resume(arguments.out, model, list(peaks))
     arguments.out.mkdir(parents=True, exist_ok=True)
     log = (arguments.out / "log.jsonl").open("a")
-    sizes = {"stories": arguments.stories, "sudoku": arguments.sudoku, "snips": arguments.snips_rows}
+    sizes = {
+        "stories": arguments.stories,
+        "sums": arguments.sums,
+        "sudoku": arguments.sudoku,
+        "snips": arguments.snips_rows,
+    }
     files = {"snips_train": arguments.snips, "sudoku_test": arguments.sudoku_test}
+    causal = arguments.kind == "causal"
+    source = mix(tokenizer, sizes, files, arguments.seed + first, causal=causal)
     started, tokens = time.time(), 0
-    for step, batches in numbered(mix(tokenizer, sizes, files, arguments.seed + first), first, arguments.steps):
+    for step, batches in numbered(source, first, arguments.steps):
         draw = torch.Generator().manual_seed(arguments.seed * 1_000_003 + step)
-        for group in optimiser.param_groups:
-            group["lr"] = rate(step, arguments.steps, arguments.rate)
         losses = {}
-        for task, batch in zip((t for t, rows in sizes.items() if rows), batches, strict=True):
+        for task, batch in zip(sizes, batches, strict=True):
             loss = loss_of(model, batch, draw)
             (loss * sizes[task] / sum(sizes.values())).backward()
             losses[task] = loss.detach()
             tokens += batch.ids.numel()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        optimiser.zero_grad()
+        for optimiser, peak in peaks.items():
+            optimiser.param_groups[0]["lr"] = rate(step, arguments.steps, peak)
+            optimiser.step()
+            optimiser.zero_grad()
         if step % 50 == 49:
             line = {"step": step + 1, "seconds": round(time.time() - started), "tokens": tokens}
             line |= {task: round(float(loss), 4) for task, loss in losses.items()}
             print(json.dumps(line), file=log, flush=True)
         if (step + 1) % arguments.save_every == 0 or step + 1 == arguments.steps:
-            save(arguments.out, model, optimiser, step + 1, settings, tokenizer)
+            save(arguments.out, model, list(peaks), step + 1, settings, tokenizer)
 
 
 def numbered(
@@ -166,7 +179,7 @@ def numbered(
 def save(
     out: Path,
     model: Transformer,
-    optimiser: torch.optim.Optimizer,
+    optimisers: list[torch.optim.Optimizer],
     step: int,
     settings: dict[str, object],
     tokenizer: Tokenizer,
@@ -178,18 +191,19 @@ def save(
     save_file({k: weights[v].bfloat16().contiguous() for k, v in names.items()}, out / "model.safetensors")
     (out / "config.json").write_text(json.dumps(settings, indent=2) + "\n")
     tokenizer.save(str(out / "tokenizer.json"))
-    state = {"model": weights, "optimiser": optimiser.state_dict(), "step": step}
+    state = {"model": weights, "optimisers": [o.state_dict() for o in optimisers], "step": step}
     torch.save(state, out / "resume.tmp")
     (out / "resume.tmp").replace(out / "resume.pt")
 
 
-def resume(out: Path, model: Transformer, optimiser: torch.optim.Optimizer) -> int:
+def resume(out: Path, model: Transformer, optimisers: list[torch.optim.Optimizer]) -> int:
     """The step to go on from; 0 for a new run."""
     if not (out / "resume.pt").exists():
         return 0
     state = torch.load(out / "resume.pt", weights_only=True)
     model.load_state_dict(state["model"])
-    optimiser.load_state_dict(state["optimiser"])
+    for optimiser, saved in zip(optimisers, state["optimisers"], strict=True):
+        optimiser.load_state_dict(saved)
     return int(state["step"])
 
 
@@ -202,11 +216,12 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--snips", type=Path, required=True, help="snips_train.jsonl[.gz]")
     parser.add_argument("--sudoku-test", type=Path, required=True, help="puzzles to leave out")
     for name, value in {
-        "steps": 9000, "stories": 32, "sudoku": 32, "snips-rows": 16, "width": 128, "layers": 6,
+        "steps": 9000, "stories": 32, "sums": 32, "sudoku": 12, "snips-rows": 8, "width": 128, "layers": 6,
         "heads": 4, "mlp": 352, "seed": 0, "save-every": 250,
     }.items():  # fmt: skip
         parser.add_argument(f"--{name}", type=int, default=value)
-    parser.add_argument("--rate", type=float, default=3e-3, help="peak learning rate")
+    parser.add_argument("--rate", type=float, default=0.02, help="peak learning rate of Muon")
+    parser.add_argument("--outer-rate", type=float, default=4e-3, help="the same of AdamW")
     return parser.parse_args()
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from unmask.canvas.events import Commit
 from unmask.canvas.trajectory import Trajectory
 from unmask.decode import policy
 from unmask.decode.loop import decode
@@ -19,6 +20,8 @@ from unmask.decode.stopping import end_of
 from unmask.models.loading import Model
 
 BATCH = 16
+Watch = Callable[[list[Commit], float], None]
+"""Called after every forward with its commits and the seconds spent decoding so far."""
 
 
 @dataclass(frozen=True)
@@ -99,12 +102,23 @@ def prepare(
     return rows
 
 
-def finished(model: Model, rows: list[Row], batch_size: int) -> Iterator[tuple[int, Result]]:
-    """(index, result) of every row, in the order in which they finish."""
+def finished(
+    model: Model, rows: list[Row], batch_size: int, watch: Watch | None = None
+) -> Iterator[tuple[int, Result]]:
+    """(index, result) of every row, in the order in which they finish.
+
+    ``watch`` sees the commits of every forward; its time, and the caller's, is not counted.
+    """
     whole_number("batch_size", batch_size, 1, "a whole number of at least 1")
-    started = time.perf_counter()
-    for commits in decode(model.denoiser, rows, batch_size):
-        seconds = time.perf_counter() - started
+    frames, seconds = decode(model.denoiser, rows, batch_size), 0.0
+    while True:
+        started = time.perf_counter()
+        commits = next(frames, None)
+        seconds += time.perf_counter() - started
+        if commits is None:
+            return
+        if watch:
+            watch(commits, seconds)
         for commit in commits:
             if rows[commit.row].canvas.done:
                 yield commit.row, result(model, rows[commit.row], seconds)

@@ -49,6 +49,8 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise the last axis."""
+        if x.dtype == torch.float32:
+            return F.rms_norm(x, x.shape[-1:], self.weight, self.eps)
         normed = F.rms_norm(x.float(), x.shape[-1:], None, self.eps)
         return normed.to(x.dtype) * self.weight
 
@@ -71,19 +73,21 @@ class Rotary(nn.Module):
         cos, sin = self.table[:, at_BQ].to(kind)
         return cos[:, :, None], sin[:, :, None]
 
+    @torch.inference_mode(False)  # the table outlives the call: training must be able to use it
     def _build(self, device: torch.device) -> Tensor:
         half = torch.arange(0, self.body.head_width, 2, device=device, dtype=torch.float32)
         frequency = self.body.rope_theta ** (-half / self.body.head_width)
         angle = torch.arange(self.length, device=device, dtype=torch.float32)[:, None] * frequency
         angle = torch.cat([angle, angle], dim=-1)
-        return torch.stack([angle.cos(), angle.sin()])
+        sin = angle.sin()
+        sin[:, : self.body.head_width // 2].neg_()  # the first half of a rotated head is negated
+        return torch.stack([angle.cos(), sin])
 
 
 def rotate(x_BQHD: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Turn queries or keys by their positions."""
+    """Turn queries or keys by their positions; ``sin`` carries the sign of the swapped halves."""
     x = x_BQHD.to(cos.dtype)
-    first, second = x.chunk(2, dim=-1)
-    return (x * cos + torch.cat([-second, first], dim=-1) * sin).to(x_BQHD.dtype)
+    return (x * cos + x.roll(x.shape[-1] // 2, -1) * sin).to(x_BQHD.dtype)
 
 
 class Block(nn.Module):

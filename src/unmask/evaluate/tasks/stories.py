@@ -96,8 +96,8 @@ def examples(split: Split, seed: int = 0) -> Iterator[Example]:
     """Endless problems of one split."""
     draw = random.Random(f"stories/{split}/{seed}")
     while True:
-        start, steps = _numbers(draw)
-        if _held_out(start, steps) == (split == "test"):
+        start, steps = numbers(draw)
+        if held_out(start, steps) == (split == "test"):
             yield _write(draw, split, start, steps)
 
 
@@ -107,10 +107,11 @@ def score(example: Example, text: str) -> bool:
     return bool(found) and found[-1] == example.final
 
 
-def _numbers(draw: random.Random) -> tuple[int, list[Step]]:
+def numbers(draw: random.Random, most_steps: int = MOST_STEPS) -> tuple[int, list[Step]]:
+    """A start and one to ``most_steps`` dependent changes."""
     start = total = draw.randint(SMALLEST, LARGEST_TOTAL // 2)
     steps: list[Step] = []
-    for _ in range(draw.randint(1, MOST_STEPS)):
+    for _ in range(draw.randint(1, most_steps)):
         steps.append(_change(draw, total))
         total = steps[-1].after
     return start, steps
@@ -132,7 +133,8 @@ def _change(draw: random.Random, total: int) -> Step:
     return Step(draw.choice(LOSE), "-", total, amount, total - amount)
 
 
-def _held_out(start: int, steps: list[Step]) -> bool:
+def held_out(start: int, steps: list[Step]) -> bool:
+    """Whether these numbers belong to the test split."""
     key = f"{start}" + "".join(f"{step.sign}{step.amount}" for step in steps)
     return zlib.crc32(key.encode()) % TEST_SHARE == 0
 

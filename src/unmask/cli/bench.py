@@ -1,0 +1,142 @@
+"""`unmask bench`: decoders side by side."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from unmask import __version__, catalogue
+from unmask.cli import batch, options
+from unmask.decode.settings import whole_number
+from unmask.errors import InputError
+from unmask.evaluate.bench import Contender, Line, Workload, contest
+from unmask.models.loading import Model, builtin, load
+
+NAME = "bench"
+HELP = "compare presets on the same prompts, interleaved in one run"
+EXAMPLES = """\
+examples:
+  unmask bench
+  unmask bench --task sudoku --prompts 64 --batch-size 16
+  unmask bench --model ./checkpoint --prompts-file mine.jsonl --json
+
+Decoding options apply to the fast-dllm rows. Ratios are of tokens per second.
+"""
+TASKS = ("stories", "sudoku")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--task", default="stories", help=f"{', '.join(TASKS)} (default: stories)")
+    parser.add_argument("--prompts", type=int, default=32, metavar="N", help="how many (default: 32)")
+    parser.add_argument("--prompts-file", metavar="FILE", help="your own prompts, as JSON lines")
+    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="passes (default: 3)")
+    parser.add_argument(
+        "--batch-size", type=int, default=1, metavar="N", help="prompts that share a forward (default: 1)"
+    )
+    parser.add_argument("--ar-model", metavar="NAME", help="autoregressive twin (default for tiny)")
+    options.add_model(parser)
+    options.add_decoding(parser)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Compare and print."""
+    for name in ("prompts", "rounds", "batch_size"):
+        whole_number(name, getattr(arguments, name), 1, "a whole number of at least 1")
+    model = options.load_model(arguments)
+    workload, canvas = _workload(arguments, model)
+    contenders = _contenders(arguments, model, canvas)
+    console = Console(stderr=True)
+    with console.status(f"{len(contenders)} decoders, {arguments.rounds} rounds each"):
+        lines = contest(contenders, workload, arguments.rounds)
+    if arguments.json:
+        print(json.dumps({**_about(arguments, workload), "rows": [line.as_object() for line in lines]}))
+    else:
+        _print(lines, arguments, workload)
+
+
+def _workload(arguments: argparse.Namespace, model: Model) -> tuple[Workload, int | None]:
+    if arguments.prompts_file:
+        prompts = batch.read(Path(arguments.prompts_file))[: arguments.prompts]
+        return Workload(prompts, arguments.batch_size), None
+    if arguments.task not in TASKS:
+        raise InputError(catalogue.unknown("task", arguments.task, list(TASKS)))
+    task = catalogue.find("unmask.evaluate.tasks", arguments.task, "task")
+    examples = list(itertools.islice(task.examples("test"), arguments.prompts))
+    prompts = [example.prompt for example in examples]
+    if model.codec is None:
+        raise InputError(f"{model.card.name} has no tokenizer; give token ids with --prompts-file")
+    return Workload(prompts, arguments.batch_size, task=task, examples=examples), task.CANVAS  # type: ignore[arg-type]
+
+
+def _contenders(
+    arguments: argparse.Namespace, model: Model, canvas: int | None
+) -> list[Contender]:
+    given = {**({"max_new_tokens": canvas} if canvas else {}), **options.overrides(arguments)}
+    size = {name: given[name] for name in ("max_new_tokens", "block_length") if name in given}
+    if model.card.causal:
+        return [Contender("ar", model, "ar", size)]
+    found = [Contender("vanilla", model, "vanilla", size)]
+    caches = [given["cache"]] if "cache" in given else ["none", "prefix", "dual"]
+    for cache in caches:
+        name = f"fast-dllm, {'no' if cache == 'none' else cache} cache"
+        found.append(Contender(name, model, "fast-dllm", {**given, "cache": cache}))
+    twin = arguments.ar_model or ("tiny-ar" if arguments.model == "tiny" else None)
+    if twin in builtin() or arguments.ar_model:
+        other = load(str(twin), arguments.device, arguments.dtype)
+        found.append(Contender(f"autoregressive ({other.card.name})", other, "ar", size))
+    return found
+
+
+def _about(arguments: argparse.Namespace, workload: Workload) -> dict[str, object]:
+    return {
+        "model": arguments.model,
+        "task": None if arguments.prompts_file else arguments.task,
+        "prompts": len(workload.prompts),
+        "rounds": arguments.rounds,
+        "batch_size": arguments.batch_size,
+        "threads": torch.get_num_threads(),
+        "machine": platform.processor() or platform.machine(),
+        "torch": torch.__version__,
+        "unmask": __version__,
+    }
+
+
+def _print(lines: Sequence[Line], arguments: argparse.Namespace, workload: Workload) -> None:
+    right = ("tokens/s", "vs vanilla", "vs AR", "forwards", "tok/fwd", "fed", "1st block", "peak", "accuracy")
+    table = Table("decoder", box=None, header_style="bold", padding=(0, 1))
+    for title in right:
+        table.add_column(title, justify="right")
+    for line in lines:
+        table.add_row(
+            line.name,
+            f"{line.tokens_per_second:,.0f}",
+            _ratio(line.to_vanilla),
+            _ratio(line.to_ar),
+            f"{line.forwards:,}",
+            f"{line.tokens_per_forward:.2f}",
+            f"{line.fed_positions:,}",
+            f"{line.first_block * 1000:.0f} ms",
+            f"{line.peak_bytes / 2**20:.1f} MB",
+            "" if line.accuracy is None else f"{line.accuracy:.1%}",
+        )
+    console = Console(highlight=False)
+    console.print(table)
+    console.print(
+        f"{arguments.model}, {len(workload.prompts)} prompts, batch {arguments.batch_size}, "
+        f"{arguments.rounds} rounds, {torch.get_num_threads()} threads",
+        style="dim",
+    )
+
+
+def _ratio(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}x"

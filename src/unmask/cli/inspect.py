@@ -1,0 +1,76 @@
+"""`unmask inspect`: replay a saved trajectory."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from unmask.canvas.trajectory import Trajectory
+from unmask.cli.drawing import draw
+from unmask.models.loading import builtin, find_folder
+from unmask.text import tokenizer
+
+NAME = "inspect"
+HELP = "replay a trajectory that generate --save wrote"
+EXAMPLES = """\
+examples:
+  unmask generate "Mia has 12 apples. She buys 7 apples. How many apples does Mia have now?" --save mia.trajectory
+  unmask inspect mia.trajectory
+  unmask inspect mia.trajectory --table
+"""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--model", metavar="NAME", help="whose tokenizer to use (default: the file's)")
+    parser.add_argument("--table", action="store_true", help="print one line per forward")
+    parser.add_argument("--pause", type=float, default=0.2, metavar="S", help="seconds per forward")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Replay."""
+    trajectory = Trajectory.load(arguments.file)
+    codec = _codec(arguments.model, trajectory.model)
+    console = Console(highlight=False)
+    if arguments.table or not console.is_terminal:
+        console.print(_table(trajectory, codec))
+        return
+    start = trajectory.prompt_length
+    tokens, born = trajectory.tokens_L[start:], trajectory.born_L[start:]
+    with Live(console=console, auto_refresh=False) as screen:
+        for step in range(trajectory.steps + 1):
+            screen.update(draw(tokens, born, step, codec), refresh=True)
+            time.sleep(max(arguments.pause, 0.0))
+    console.print(
+        f"{trajectory.model} · {trajectory.policy} · {trajectory.steps} forwards · "
+        f"{int(trajectory.fed.sum())} positions fed",
+        style="dim",
+    )
+
+
+def _codec(asked: str | None, recorded: str) -> tokenizer.TextCodec | None:
+    """The tokenizer to show text with; None (ids are shown) if it is not at hand.
+
+    A name that the file records is looked up among the built-in models only.
+    """
+    if asked:
+        return tokenizer.read(find_folder(asked))
+    return tokenizer.read(builtin()[recorded]) if recorded in builtin() else None
+
+
+def _table(trajectory: Trajectory, codec: tokenizer.TextCodec | None) -> Table:
+    table = Table("forward", "fed", "written", "tokens", box=None, header_style="bold")
+    start = trajectory.prompt_length
+    for step in range(1, trajectory.steps + 1):
+        at = start + np.flatnonzero(trajectory.born_L[start:] == step)
+        ids = trajectory.tokens_L[at].tolist()
+        shown = [codec.decode([token], keep_special=True).strip() if codec else str(token) for token in ids]
+        table.add_row(str(step), str(trajectory.fed[step - 1]), str(len(at)), " ".join(shown))
+    return table

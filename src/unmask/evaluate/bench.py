@@ -1,0 +1,160 @@
+"""Decoders side by side on the same prompts, interleaved round by round in one run."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from unmask.canvas.canvas import MASKED
+from unmask.canvas.events import Commit
+from unmask.decode.generate import Result, finished, prepare
+from unmask.decode.prompts import Prompt
+from unmask.decode.step import Row
+from unmask.evaluate.memory import PeakMemory
+from unmask.evaluate.task import Example, Task
+from unmask.models.loading import Model
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A model and how it decodes."""
+
+    name: str
+    model: Model
+    preset: str
+    overrides: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What everyone has to answer. Without examples there is no accuracy."""
+
+    prompts: list[Prompt]
+    batch_size: int
+    raw: bool = False
+    task: Task | None = None
+    examples: Sequence[Example] = ()
+
+
+@dataclass(frozen=True)
+class Round:
+    """One pass of one contender over the workload."""
+
+    seconds: float
+    first_block: float
+    peak_bytes: int
+    results: list[Result]
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row of the table; rates are medians over the rounds.
+
+    ``tokens`` count up to and including the first end token. ``first_block``: seconds until the
+    first block (for a causal model as many tokens) of an answer stands, mean over prompts.
+    ``peak_bytes``: most memory of a round above what was in use before it. ``to_*``: ratio of tokens
+    per second to the contender of that preset.
+    """
+
+    name: str
+    tokens_per_second: float
+    tokens: int
+    forwards: int
+    tokens_per_forward: float
+    fed_positions: int
+    seconds: float
+    first_block: float
+    peak_bytes: int
+    accuracy: float | None
+    to_vanilla: float | None = None
+    to_ar: float | None = None
+
+    def as_object(self) -> dict[str, Any]:
+        """For --json."""
+        return asdict(self)
+
+
+def contest(contenders: Sequence[Contender], load: Workload, rounds: int) -> list[Line]:
+    """Run all contenders ``rounds`` times, in turn, after one warm-up on a few prompts each."""
+    for contender in contenders:
+        run(contender, Workload(load.prompts[: load.batch_size], load.batch_size, load.raw))
+    played: dict[str, list[Round]] = {contender.name: [] for contender in contenders}
+    for _ in range(rounds):
+        for contender in contenders:
+            played[contender.name].append(run(contender, load))
+    rates = {name: _rate(own) for name, own in played.items()}
+    presets = {contender.preset: contender.name for contender in reversed(contenders)}
+    return [
+        _line(name, own, load, {kind: rates[name] / rates[base] for kind, base in presets.items()})
+        for name, own in played.items()
+    ]
+
+
+def run(contender: Contender, load: Workload) -> Round:
+    """One pass."""
+    overrides = dict(contender.overrides)
+    model = contender.model
+    rows = prepare(model, load.prompts, contender.preset, raw=load.raw, overrides=overrides)
+    clock = _FirstBlock(rows)
+    with PeakMemory() as memory:
+        results = dict(finished(model, rows, load.batch_size, clock.watch))
+    ordered = [results[index] for index in range(len(rows))]
+    last = max(result.seconds for result in ordered)
+    return Round(last, statistics.mean(clock.seconds.values()), memory.bytes, ordered)
+
+
+class _FirstBlock:
+    """Notes when the first block of every row stands."""
+
+    def __init__(self, rows: list[Row]) -> None:
+        self.rows = rows
+        self.began: dict[int, float] = {}
+        self.seconds: dict[int, float] = {}
+        self._before = 0.0
+
+    def watch(self, commits: list[Commit], seconds: float) -> None:
+        """After a forward."""
+        for commit in commits:
+            began = self.began.setdefault(commit.row, self._before)
+            if commit.row not in self.seconds and self._stands(self.rows[commit.row]):
+                self.seconds[commit.row] = seconds - began
+        self._before = seconds
+
+    @staticmethod
+    def _stands(row: Row) -> bool:
+        start = row.canvas.prompt_length
+        stop = start + row.policy.settings.block_length
+        return not (row.canvas.born_L[start:stop] == MASKED).any()
+
+
+def _rate(rounds: list[Round]) -> float:
+    """Median tokens per second."""
+    return statistics.median(
+        sum(result.tokens for result in one.results) / one.seconds for one in rounds
+    )
+
+
+def _line(name: str, rounds: list[Round], load: Workload, ratios: dict[str, float]) -> Line:
+    results = rounds[0].results
+    tokens, forwards = sum(r.tokens for r in results), sum(r.forwards for r in results)
+    accuracy = None
+    if load.task:
+        pairs = zip(load.examples, results, strict=True)
+        right = [load.task.score(example, result.text or "") for example, result in pairs]
+        accuracy = statistics.mean(right)
+    return Line(
+        name=name,
+        tokens_per_second=_rate(rounds),
+        tokens=tokens,
+        forwards=forwards,
+        tokens_per_forward=tokens / forwards,
+        fed_positions=sum(r.fed_positions for r in results),
+        seconds=statistics.median(one.seconds for one in rounds),
+        first_block=statistics.median(one.first_block for one in rounds),
+        peak_bytes=max(one.peak_bytes for one in rounds),
+        accuracy=accuracy,
+        to_vanilla=ratios.get("vanilla"),
+        to_ar=ratios.get("ar"),
+    )
