@@ -13,11 +13,11 @@ import json
 import sys
 from pathlib import Path
 
-import full_canvas
 import torch
-from decode_speed import machine
 
+import full_canvas
 import unmask
+from decode_speed import machine
 from unmask.evaluate.memory import PeakMemory
 from unmask.models.blocks import Body, Transformer
 from unmask.models.denoiser import ModelCard
@@ -59,7 +59,9 @@ def main() -> None:
     if arguments.out:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         with arguments.out.open("a") as file:
-            print(json.dumps({"command": " ".join(sys.argv), **machine(), "bytes": peaks}), file=file)
+            print(
+                json.dumps({"command": " ".join(sys.argv), **machine(), "bytes": peaks}), file=file
+            )
 
 
 if __name__ == "__main__":

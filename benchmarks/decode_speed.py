@@ -22,10 +22,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import full_canvas
 import torch
 from torch import Tensor
 
+import full_canvas
 import unmask
 from unmask.decode.prompts import canvas_of
 from unmask.decode.stopping import end_of

@@ -1,6 +1,6 @@
 """Draws docs/unmasking.svg: one answer of the built-in model at some of its forward passes.
 
-    python docs/make_picture.py
+python docs/make_picture.py
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ def main() -> None:
     result = unmask.generate(model, QUESTION)[0]
     film, start = result.trajectory, result.trajectory.prompt_length
     stop = start + result.tokens - 1
-    console = Console(record=True, width=WIDTH, file=Path("/dev/null").open("w"), force_terminal=True)
+    console = Console(
+        record=True, width=WIDTH, file=Path("/dev/null").open("w"), force_terminal=True
+    )
     console.print(Text(f'$ unmask generate "{QUESTION}"', "bold"))
     for picture in range(PICTURES):
         step = round(picture * film.steps / (PICTURES - 1))

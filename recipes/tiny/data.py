@@ -6,13 +6,14 @@ import itertools
 import random
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
-import sums
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+import sums
 from unmask.evaluate.task import Example
 from unmask.evaluate.tasks import snips, stories, sudoku
 
@@ -23,15 +24,19 @@ LONGEST = 96
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows [B, L] of prompt + canvas. ``start`` [B]: the canvas begins; ``end`` [B]: the answer ends.
+    """Rows [B, L] of prompt + canvas. ``start`` [B]: the canvas begins; ``end`` [B]: it is answered.
 
-    ``blanks`` [B, L]: what has to be hidden; None leaves the choice to the objective.
+    ``numbers`` [B, L]: which ids are numbers.
+
+    ``hidden`` and ``targets`` [B, L]: what is masked and asked; None leaves it to the objective.
     """
 
     ids: Tensor
     start: Tensor
     end: Tensor
-    blanks: Tensor | None = None
+    numbers: Tensor
+    hidden: Tensor | None = None
+    targets: Tensor | None = None
 
 
 def mix(
@@ -47,14 +52,15 @@ def mix(
         task: _batches(tokenizer, source, sizes[task], random.Random(f"{task}/{seed}"))
         for task, source in sources.items()
     }
-    streams["sums"] = _drills(tokenizer, sizes["sums"], seed, causal=causal)
+    streams["sums"] = _drills(sums.filled(tokenizer, sizes["sums"], seed, causal=causal))
+    streams["open sums"] = _drills(sums.opened(tokenizer, sizes["open sums"], seed))
     return (list(step) for step in zip(*(streams[task] for task in sizes), strict=True))
 
 
-def _drills(tokenizer: Tokenizer, rows: int, seed: int, *, causal: bool) -> Iterator[Batch]:
-    for ids, blanks in sums.rows(tokenizer, rows, seed, causal=causal):
-        nowhere = torch.zeros(rows, dtype=torch.long)
-        yield Batch(ids, nowhere, nowhere, blanks)
+def _drills(source: Iterator[tuple[Tensor, Tensor, Tensor]]) -> Iterator[Batch]:
+    for ids, hidden, targets in source:
+        nowhere = torch.zeros(len(ids), dtype=torch.long)
+        yield Batch(ids, nowhere, nowhere, targets, hidden, targets)
 
 
 def _without(test_file: Path, source: Iterator[Example]) -> Iterator[Example]:
@@ -80,7 +86,7 @@ def _batches(
         draw.shuffle(starts)
         for first in starts:
             longer = draw.randrange(LONGEST // 2) if draw.random() < LONG_SHARE else 0
-            yield collate(pairs[first : first + rows], tokenizer.token_to_id("<|end|>"), longer)
+            yield collate(pairs[first : first + rows], tokenizer, longer)
 
 
 def encode(tokenizer: Tokenizer, example: Example) -> tuple[list[int], list[int]]:
@@ -89,10 +95,20 @@ def encode(tokenizer: Tokenizer, example: Example) -> tuple[list[int], list[int]
     return prompt, tokenizer.encode(f"{example.answer}<|end|>").ids
 
 
-def collate(pairs: list[tuple[list[int], list[int]]], end_id: int, longer: int) -> Batch:
+def collate(pairs: list[tuple[list[int], list[int]]], tokenizer: Tokenizer, longer: int) -> Batch:
     """Rows padded on the right with end tokens, which are part of the canvas."""
     length = max(len(prompt) + len(answer) for prompt, answer in pairs) + longer
+    end_id = tokenizer.token_to_id("<|end|>")
     rows = [[*prompt, *answer] for prompt, answer in pairs]
     ids = torch.tensor([row + [end_id] * (length - len(row)) for row in rows])
     start = torch.tensor([len(prompt) for prompt, _ in pairs])
-    return Batch(ids, start, torch.tensor([len(row) for row in rows]))
+    return Batch(ids, start, torch.tensor([len(row) for row in rows]), is_number(tokenizer)[ids])
+
+
+@cache
+def is_number(tokenizer: Tokenizer) -> Tensor:
+    """Bool [V]: tokens that are a number."""
+    vocabulary = tokenizer.get_vocab()
+    table = torch.zeros(len(vocabulary), dtype=torch.bool)
+    table[[at for token, at in vocabulary.items() if token.removeprefix("Ġ").isdigit()]] = True
+    return table

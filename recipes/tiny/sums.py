@@ -19,6 +19,8 @@ from torch import Tensor
 from unmask.evaluate.tasks.stories import Step, held_out, numbers
 
 SUMS = 8
+LONGEST = 26
+LEADS = ("", ", so", " This makes")
 RESULT_SHARE = 0.7  # otherwise an operand is hidden: the way back teaches the same table
 
 
@@ -30,21 +32,56 @@ def facts(seed: int) -> Iterator[Step]:
         yield from (step for step in steps if not held_out(step.before, [step]))
 
 
-def rows(tokenizer: Tokenizer, count: int, seed: int, *, causal: bool) -> Iterator[tuple[Tensor, Tensor]]:
-    """Ids and blanks [count, L]; a causal model is asked for results only."""
+def filled(
+    tokenizer: Tokenizer, count: int, seed: int, *, causal: bool
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Ids, hidden and targets [count, L]: one number of every sum; a causal model is asked for
+    results only."""
     source, draw = facts(seed), random.Random(f"blanks/{seed}")
-    opening = tokenizer.encode("<|user|>Sums<|answer|>").ids
     full_stop = tokenizer.token_to_id(".")
     while True:
         ids, blanks = [], []
         for _ in range(count):
-            row, hidden = list(opening), []
+            row, hidden = list(_opening(tokenizer)), []
             for _ in range(SUMS):
-                step = next(source)
-                written = tokenizer.encode(f" {step.before} {step.sign} {step.amount} = {step.after}").ids
                 place = 4 if causal or draw.random() < RESULT_SHARE else draw.choice((0, 2))
                 hidden.append(len(row) + place)
-                row += [*written, full_stop]
+                row += [*_written(tokenizer, next(source)), full_stop]
             ids.append(row)
             blanks.append([at in hidden for at in range(len(row))])
-        yield torch.tensor(ids), torch.tensor(blanks)
+        yield torch.tensor(ids), torch.tensor(blanks), torch.tensor(blanks)
+
+
+def opened(tokenizer: Tokenizer, count: int, seed: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Ids, hidden and targets [count, L]: a few sums, the last one open and all behind it hidden.
+
+    That is where a decoder stands when it comes to a result.
+    """
+    source, draw = facts(seed + 1), random.Random(f"open/{seed}")
+    filler = tokenizer.token_to_id("<|end|>")
+    while True:
+        ids, hidden, targets = [], [], []
+        for _ in range(count):
+            row = list(_opening(tokenizer))
+            for _ in range(draw.choice((0, 0, 1))):
+                row += tokenizer.encode(f"{draw.choice(LEADS)}{_text(next(source))}.").ids
+            row += tokenizer.encode(f"{draw.choice(LEADS)}{_text(next(source))}").ids
+            last = len(row) - 1
+            ids.append(row + [filler] * (LONGEST - len(row)))
+            hidden.append([at >= last for at in range(LONGEST)])
+            targets.append([at == last for at in range(LONGEST)])
+        yield torch.tensor(ids), torch.tensor(hidden), torch.tensor(targets)
+
+
+def _opening(tokenizer: Tokenizer) -> list[int]:
+    ids: list[int] = tokenizer.encode("<|user|>Sums<|answer|>").ids
+    return ids
+
+
+def _text(step: Step) -> str:
+    return f" {step.before} {step.sign} {step.amount} = {step.after}"
+
+
+def _written(tokenizer: Tokenizer, step: Step) -> list[int]:
+    ids: list[int] = tokenizer.encode(_text(step)).ids
+    return ids

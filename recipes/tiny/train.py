@@ -17,18 +17,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from data import Batch, mix
-from muon import Muon
 from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional as F
 
+from data import Batch, mix
+from muon import Muon
 from unmask.models.blocks import Transformer
 from unmask.models.families import tiny
 
 WINDOWS = (8, 16, 32, 96)
-LEFT_TO_RIGHT_SHARE = 0.5
+WINDOW_SHARE = 0.33
+NUMBER_SHARE = 0.33
 
 
 def config(arguments: argparse.Namespace, tokenizer: Tokenizer) -> dict[str, object]:
@@ -70,8 +71,9 @@ OUTPUTS = ("attention_out", "down")
 def masked_loss(model: Transformer, batch: Batch, draw: torch.Generator) -> Tensor:
     """Masked-diffusion loss (LLaDA, eq. 3, in its fixed-count form): mean over rows of mean CE.
 
-    Half of the rows hide k of the n canvas positions, k uniform. The other half are states that
-    block-wise decoding visits: a clean prefix, a part-masked window, nothing but masks behind it.
+    A third of the rows hide k of the n canvas positions, k uniform. The others are states that
+    block-wise decoding visits: a clean prefix, a part-masked window, nothing but masks behind it; in
+    half of them the window is a single number, for numbers are what the model has to work out.
     """
     hidden, targets = masks(batch, draw)
     ids = batch.ids.masked_fill(hidden, model.card.mask_id)
@@ -84,17 +86,22 @@ def masked_loss(model: Transformer, batch: Batch, draw: torch.Generator) -> Tens
 
 def masks(batch: Batch, draw: torch.Generator) -> tuple[Tensor, Tensor]:
     """Bool [B, L] each: what is hidden, and which of it is a target."""
-    if batch.blanks is not None:
-        return batch.blanks, batch.blanks
+    if batch.hidden is not None and batch.targets is not None:
+        return batch.hidden, batch.targets
     rows, length = batch.ids.shape
     at = torch.arange(length).expand(rows, length)
     canvas = at >= batch.start[:, None]
-    room = length - batch.start
     width = torch.tensor(WINDOWS)[torch.randint(len(WINDOWS), (rows,), generator=draw)]
     first = batch.start + (torch.rand(rows, generator=draw) * (batch.end - batch.start)).long()
-    ordered = torch.rand(rows, generator=draw) < LEFT_TO_RIGHT_SHARE
+    # One in three: the text is clean up to a number, and only this number is asked.
+    numbers = batch.numbers & canvas & (at < batch.end[:, None])
+    which = torch.rand(rows, generator=draw)
+    single = (which < NUMBER_SHARE) & numbers.any(1)
+    pick = torch.multinomial(numbers.float() + 1e-9, 1, generator=draw)[:, 0]
+    first, width = torch.where(single, pick, first), torch.where(single, 1, width)
+    ordered = single | (which < NUMBER_SHARE + WINDOW_SHARE)
     first = torch.where(ordered, first, batch.start)
-    last = torch.where(ordered, torch.minimum(first + width, batch.start + room), batch.start + room)
+    last = torch.where(ordered, (first + width).clamp(max=length), length)
     window = (at >= first[:, None]) & (at < last[:, None])
     size = window.sum(1)
     # Stratified over the batch: row i draws from the i-th slice of (0, 1].
@@ -109,7 +116,7 @@ def causal_loss(model: Transformer, batch: Batch, draw: torch.Generator) -> Tens
     """Next-token CE over the answer and its end token, mean over rows of mean over tokens."""
     ids = batch.ids
     at = torch.arange(ids.shape[1]).expand_as(ids)
-    targets = batch.blanks
+    targets = batch.targets
     if targets is None:
         targets = (at >= batch.start[:, None]) & (at < batch.end[:, None])
     x = model.norm(model.hidden(ids[:, :-1], at[:, :-1])[targets[:, 1:]])
@@ -141,6 +148,7 @@ def train(arguments: argparse.Namespace) -> None:
     sizes = {
         "stories": arguments.stories,
         "sums": arguments.sums,
+        "open sums": arguments.open_sums,
         "sudoku": arguments.sudoku,
         "snips": arguments.snips_rows,
     }
@@ -188,7 +196,9 @@ def save(
     names = tiny.weight_names(settings)
     weights = model.state_dict()
     out.mkdir(parents=True, exist_ok=True)
-    save_file({k: weights[v].bfloat16().contiguous() for k, v in names.items()}, out / "model.safetensors")
+    save_file(
+        {k: weights[v].bfloat16().contiguous() for k, v in names.items()}, out / "model.safetensors"
+    )
     (out / "config.json").write_text(json.dumps(settings, indent=2) + "\n")
     tokenizer.save(str(out / "tokenizer.json"))
     state = {"model": weights, "optimisers": [o.state_dict() for o in optimisers], "step": step}
@@ -216,7 +226,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--snips", type=Path, required=True, help="snips_train.jsonl[.gz]")
     parser.add_argument("--sudoku-test", type=Path, required=True, help="puzzles to leave out")
     for name, value in {
-        "steps": 9000, "stories": 32, "sums": 32, "sudoku": 12, "snips-rows": 8, "width": 128, "layers": 6,
+        "steps": 9000, "stories": 32, "sums": 24, "open-sums": 80, "sudoku": 12, "snips-rows": 8, "width": 128, "layers": 6,
         "heads": 4, "mlp": 352, "seed": 0, "save-every": 250,
     }.items():  # fmt: skip
         parser.add_argument(f"--{name}", type=int, default=value)

@@ -7,7 +7,7 @@ of the forward pass for what was written, and `MASKED` for what is still open.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -30,6 +30,8 @@ class Canvas:
     prompt_length: int
     mask_id: int
     step: int = 0
+    has_fixed_text: bool = False
+    """Whether text behind the prompt was given (infilling)."""
 
     @classmethod
     def start(
@@ -46,12 +48,14 @@ class Canvas:
         born[: len(prompt)] = 0
         for offset, token in (fixed or {}).items():
             if not 0 <= offset < length:
-                raise PromptError(f"fixed position {offset} lies outside the {length} answer tokens")
+                raise PromptError(
+                    f"fixed position {offset} lies outside the {length} answer tokens"
+                )
             tokens[len(prompt) + offset] = token
             born[len(prompt) + offset] = 0
         if not (born == MASKED).any():
             raise PromptError("the canvas has no masks to fill; leave at least one gap")
-        return cls(tokens, born, len(prompt), mask_id)
+        return cls(tokens, born, len(prompt), mask_id, has_fixed_text=bool(fixed))
 
     def __len__(self) -> int:
         return len(self.tokens_L)
@@ -66,25 +70,24 @@ class Canvas:
         """Whether no mask is left."""
         return len(self.open) == 0
 
-    @cached_property
-    def has_fixed_text(self) -> bool:
-        """Whether text behind the prompt was given (infilling)."""
-        return bool((self.born_L[self.prompt_length :] == 0).any())
-
     def commit(self, at: NDArray[np.intp], tokens: Ids) -> Canvas:
         """The canvas after one more forward that wrote ``tokens`` at the open positions ``at``."""
         assert (self.born_L[at] == MASKED).all(), "a commit touches open positions only"
         after, born = self.tokens_L.copy(), self.born_L.copy()
         after[at] = tokens
         born[at] = self.step + 1
-        return replace(self, tokens_L=after, born_L=born, step=self.step + 1)
+        return self._next(after, born, self.step + 1)
 
     def fill(self, token: int) -> Canvas:
         """Close every open position with ``token``, as written by the last forward."""
         after, born = self.tokens_L.copy(), self.born_L.copy()
         after[self.open] = token
         born[self.open] = self.step
-        return replace(self, tokens_L=after, born_L=born)
+        return self._next(after, born, self.step)
+
+    def _next(self, tokens_L: Ids, born_L: Births, step: int) -> Canvas:
+        # Not dataclasses.replace: this runs for every row of every forward.
+        return Canvas(tokens_L, born_L, self.prompt_length, self.mask_id, step, self.has_fixed_text)
 
     def at(self, step: int) -> Ids:
         """The tokens as they stood after forward ``step``, masks included."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,7 +53,7 @@ class Trajectory:
             "model": self.model,
             "policy": self.policy,
         }
-        tensors = {
+        tensors: dict[str, NDArray[Any]] = {
             "tokens": self.tokens_L.astype(np.uint32),
             "born": self.born_L.astype(np.uint16),
             "fed": self.fed.astype(np.uint32),
@@ -70,18 +71,21 @@ class Trajectory:
             with safe_open(path, framework="numpy") as file:
                 about = json.loads((file.metadata() or {}).get("unmask", "{}"))
                 if about.get("format") != FORMAT:
-                    raise InputError(f"{path} is no trajectory; write one with unmask generate --save")
+                    raise InputError(
+                        f"{path} is no trajectory; write one with unmask generate --save"
+                    )
                 tokens, born, fed = (file.get_tensor(name) for name in ("tokens", "born", "fed"))
-        except (OSError, SafetensorError, json.JSONDecodeError) as error:
+            return cls(
+                tokens.astype(np.int64),
+                born.astype(np.int32),
+                about["prompt_length"],
+                about["mask_id"],
+                fed.astype(np.int64),
+                about["model"],
+                about["policy"],
+            )
+        except (OSError, SafetensorError, json.JSONDecodeError, KeyError, AttributeError) as error:
             raise InputError(
-                f"{path} cannot be read as a trajectory ({error}); write one with unmask generate --save"
+                f"{path} cannot be read as a trajectory ({error}); "
+                "write one with unmask generate --save"
             ) from None
-        return cls(
-            tokens.astype(np.int64),
-            born.astype(np.int32),
-            about["prompt_length"],
-            about["mask_id"],
-            fed.astype(np.int64),
-            about["model"],
-            about["policy"],
-        )

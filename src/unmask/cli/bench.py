@@ -25,23 +25,30 @@ HELP = "compare presets on the same prompts, interleaved in one run"
 EXAMPLES = """\
 examples:
   unmask bench
-  unmask bench --task sudoku --prompts 64 --batch-size 16
-  unmask bench --model ./checkpoint --prompts-file mine.jsonl --json
+  unmask bench --task sudoku --count 64 --batch-size 16
+  unmask bench --model ./checkpoint --prompts mine.jsonl --json
 
 Decoding options apply to the fast-dllm rows. Ratios are of tokens per second.
 """
 TASKS = ("stories", "sudoku")
+WIDTH = 120  # of the table in a file or pipe
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--task", default="stories", help=f"{', '.join(TASKS)} (default: stories)")
-    parser.add_argument("--prompts", type=int, default=32, metavar="N", help="how many (default: 32)")
-    parser.add_argument("--prompts-file", metavar="FILE", help="your own prompts, as JSON lines")
+    parser.add_argument("--count", type=int, default=32, metavar="N", help="prompts (default: 32)")
+    parser.add_argument(
+        "--prompts", type=Path, metavar="FILE", help="your own prompts, as JSON lines"
+    )
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="passes (default: 3)")
     parser.add_argument(
-        "--batch-size", type=int, default=1, metavar="N", help="prompts that share a forward (default: 1)"
+        "--batch-size",
+        type=int,
+        default=1,
+        metavar="N",
+        help="prompts that share a forward (default: 1)",
     )
     parser.add_argument("--ar-model", metavar="NAME", help="autoregressive twin (default for tiny)")
     options.add_model(parser)
@@ -50,7 +57,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Compare and print."""
-    for name in ("prompts", "rounds", "batch_size"):
+    for name in ("count", "rounds", "batch_size"):
         whole_number(name, getattr(arguments, name), 1, "a whole number of at least 1")
     model = options.load_model(arguments)
     workload, canvas = _workload(arguments, model)
@@ -59,28 +66,30 @@ def run(arguments: argparse.Namespace) -> None:
     with console.status(f"{len(contenders)} decoders, {arguments.rounds} rounds each"):
         lines = contest(contenders, workload, arguments.rounds)
     if arguments.json:
-        print(json.dumps({**_about(arguments, workload), "rows": [line.as_object() for line in lines]}))
+        print(
+            json.dumps(
+                {**_about(arguments, workload), "rows": [line.as_object() for line in lines]}
+            )
+        )
     else:
         _print(lines, arguments, workload)
 
 
 def _workload(arguments: argparse.Namespace, model: Model) -> tuple[Workload, int | None]:
-    if arguments.prompts_file:
-        prompts = batch.read(Path(arguments.prompts_file))[: arguments.prompts]
+    if arguments.prompts:
+        prompts = batch.read(arguments.prompts)[: arguments.count]
         return Workload(prompts, arguments.batch_size), None
     if arguments.task not in TASKS:
         raise InputError(catalogue.unknown("task", arguments.task, list(TASKS)))
     task = catalogue.find("unmask.evaluate.tasks", arguments.task, "task")
-    examples = list(itertools.islice(task.examples("test"), arguments.prompts))
+    examples = list(itertools.islice(task.examples("test"), arguments.count))
     prompts = [example.prompt for example in examples]
     if model.codec is None:
-        raise InputError(f"{model.card.name} has no tokenizer; give token ids with --prompts-file")
+        raise InputError(f"{model.card.name} has no tokenizer; give token ids with --prompts")
     return Workload(prompts, arguments.batch_size, task=task, examples=examples), task.CANVAS  # type: ignore[arg-type]
 
 
-def _contenders(
-    arguments: argparse.Namespace, model: Model, canvas: int | None
-) -> list[Contender]:
+def _contenders(arguments: argparse.Namespace, model: Model, canvas: int | None) -> list[Contender]:
     given = {**({"max_new_tokens": canvas} if canvas else {}), **options.overrides(arguments)}
     size = {name: given[name] for name in ("max_new_tokens", "block_length") if name in given}
     if model.card.causal:
@@ -100,7 +109,7 @@ def _contenders(
 def _about(arguments: argparse.Namespace, workload: Workload) -> dict[str, object]:
     return {
         "model": arguments.model,
-        "task": None if arguments.prompts_file else arguments.task,
+        "task": None if arguments.prompts else arguments.task,
         "prompts": len(workload.prompts),
         "rounds": arguments.rounds,
         "batch_size": arguments.batch_size,
@@ -112,7 +121,17 @@ def _about(arguments: argparse.Namespace, workload: Workload) -> dict[str, objec
 
 
 def _print(lines: Sequence[Line], arguments: argparse.Namespace, workload: Workload) -> None:
-    right = ("tokens/s", "vs vanilla", "vs AR", "forwards", "tok/fwd", "fed", "1st block", "peak", "accuracy")
+    right = (
+        "tokens/s",
+        "vs vanilla",
+        "vs AR",
+        "forwards",
+        "tok/fwd",
+        "fed",
+        "1st block",
+        "peak",
+        "accuracy",
+    )
     table = Table("decoder", box=None, header_style="bold", padding=(0, 1))
     for title in right:
         table.add_column(title, justify="right")
@@ -130,6 +149,8 @@ def _print(lines: Sequence[Line], arguments: argparse.Namespace, workload: Workl
             "" if line.accuracy is None else f"{line.accuracy:.1%}",
         )
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = WIDTH
     console.print(table)
     console.print(
         f"{arguments.model}, {len(workload.prompts)} prompts, batch {arguments.batch_size}, "

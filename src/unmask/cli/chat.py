@@ -46,9 +46,7 @@ def run(arguments: argparse.Namespace) -> None:
     while text := _ask(console):
         turns.append({"role": "user", "content": text})
         rows = prepare(model, [turns], arguments.preset, raw=False, overrides=overrides)
-        with watching(
-            console, model, rows[0], arguments.pause, live=console.is_terminal
-        ) as watch:
+        with watching(console, model, rows[0], arguments.pause, live=console.is_terminal) as watch:
             [(_, result)] = finished(model, rows, 1, watch)
         if not console.is_terminal:
             print(result.text)

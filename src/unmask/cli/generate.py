@@ -42,7 +42,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     parser.add_argument("prompt", nargs="?", help="the question")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--infill", metavar="TEXT", help="a fixed answer with gaps: [n] is n tokens")
+    parser.add_argument(
+        "--infill", metavar="TEXT", help="a fixed answer with gaps: [n] is n tokens"
+    )
     parser.add_argument("--raw", action="store_true", help="leave the chat template away")
     parser.add_argument("--save", type=Path, metavar="FILE", help="write the trajectory")
     parser.add_argument(
@@ -89,7 +91,9 @@ def run(arguments: argparse.Namespace) -> None:
 def _prompt(arguments: argparse.Namespace) -> Prompt:
     if arguments.infill is not None:
         parts = [
-            int(part) if at % 2 else part for at, part in enumerate(GAP.split(arguments.infill)) if part
+            int(part) if at % 2 else part
+            for at, part in enumerate(GAP.split(arguments.infill))
+            if part
         ]
         return Infill(*parts, prompt=arguments.prompt or "")
     if arguments.prompt is None:

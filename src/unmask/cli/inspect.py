@@ -29,7 +29,9 @@ examples:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     parser.add_argument("file", type=Path)
-    parser.add_argument("--model", metavar="NAME", help="whose tokenizer to use (default: the file's)")
+    parser.add_argument(
+        "--model", metavar="NAME", help="whose tokenizer to use (default: the file's)"
+    )
     parser.add_argument("--table", action="store_true", help="print one line per forward")
     parser.add_argument("--pause", type=float, default=0.2, metavar="S", help="seconds per forward")
 
@@ -71,6 +73,9 @@ def _table(trajectory: Trajectory, codec: tokenizer.TextCodec | None) -> Table:
     for step in range(1, trajectory.steps + 1):
         at = start + np.flatnonzero(trajectory.born_L[start:] == step)
         ids = trajectory.tokens_L[at].tolist()
-        shown = [codec.decode([token], keep_special=True).strip() if codec else str(token) for token in ids]
+        shown = [
+            codec.decode([token], keep_special=True).strip() if codec else str(token)
+            for token in ids
+        ]
         table.add_row(str(step), str(trajectory.fed[step - 1]), str(len(at)), " ".join(shown))
     return table

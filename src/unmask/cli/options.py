@@ -36,9 +36,15 @@ def add_decoding(parser: argparse.ArgumentParser) -> None:
     presets = "\n".join(f"{name}: {about}" for name, about in policy.ABOUT.items())
     group = parser.add_argument_group("decoding (each option overrides the preset)")
     group.add_argument("--preset", metavar="NAME", help=presets.replace("\n", "; "))
-    group.add_argument("--max-new-tokens", type=int, metavar="N", help="length of the answer canvas")
+    group.add_argument(
+        "--max-new-tokens", type=int, metavar="N", help="length of the answer canvas"
+    )
     group.add_argument("--block-length", type=int, metavar="N", help="positions in a block")
-    for kind, folder in (("schedule", "schedules"), ("strategy", "strategies"), ("cache", "caches")):
+    for kind, folder in (
+        ("schedule", "schedules"),
+        ("strategy", "strategies"),
+        ("cache", "caches"),
+    ):
         known = ", ".join(catalogue.names(f"unmask.decode.{folder}"))
         group.add_argument(f"--{kind}", metavar="NAME", help=known)
     group.add_argument(
@@ -47,7 +53,9 @@ def add_decoding(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     group.add_argument("--factor", type=float, metavar="X", help="for strategy factor, say 1.0")
     group.add_argument("--delta", type=float, metavar="X", help="for strategy frechet, say 0.25")
-    group.add_argument("--steps", type=int, metavar="N", help="forwards of the answer (fixed_steps)")
+    group.add_argument(
+        "--steps", type=int, metavar="N", help="forwards of the answer (fixed_steps)"
+    )
     group.add_argument(
         "--early-stop", action=argparse.BooleanOptionalAction, default=None,
         help="stop once an end token stands before the first mask",

@@ -1,0 +1,1 @@
+"""From an empty canvas to a finished one."""

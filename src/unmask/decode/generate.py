@@ -29,8 +29,8 @@ class Result:
     """One answer.
 
     ``text``: up to the first end token, None without a tokenizer. ``token_ids``: raw, to the end of
-    the canvas. ``tokens``: their number up to and including the first end token. ``forwards``: model
-    calls this row took part in. ``fed_positions``: positions sent through the model in them.
+    the canvas. ``tokens``: their number up to and including the first end token. ``forwards``:
+    model calls this row took part in. ``fed_positions``: positions sent through the model in them.
     ``seconds``: from the start of decoding to the end of this row.
     """
 

@@ -37,8 +37,10 @@ def _seeded(row: Row) -> Row:
     """Every row draws from its own generator, so its text does not depend on its neighbours."""
     if row.policy.sampling.temperature > 0 or row.policy.strategy.random:
         row.generator = torch.Generator()
-        seed = row.policy.seed
-        row.generator.manual_seed(torch.seed() % 2**63 if seed is None else seed)
+        if row.policy.seed is None:
+            row.generator.seed()
+        else:
+            row.generator.manual_seed(row.policy.seed)
     return row
 
 

@@ -1,4 +1,4 @@
-"""A policy is schedule + strategy + cache + sampling + stop rule; presets are the published systems."""
+"""A policy: schedule, strategy, cache, sampling, stop rule. Presets are the published systems."""
 
 from __future__ import annotations
 
@@ -17,9 +17,19 @@ from unmask.models.denoiser import ModelCard
 
 PRESETS: dict[str, dict[str, Any]] = {
     # One token per forward, the whole canvas every time, to the end of it: LLaDA as published.
-    "vanilla": {"schedule": "blocks", "strategy": "fixed_steps", "cache": "none", "early_stop": False},
+    "vanilla": {
+        "schedule": "blocks",
+        "strategy": "fixed_steps",
+        "cache": "none",
+        "early_stop": False,
+    },
     # Wu et al. 2025. Early exit is ours: it leaves the text before the end token as it is.
-    "fast-dllm": {"schedule": "blocks", "strategy": "threshold", "cache": "dual", "early_stop": True},
+    "fast-dllm": {
+        "schedule": "blocks",
+        "strategy": "threshold",
+        "cache": "dual",
+        "early_stop": True,
+    },
     # The autoregressive baseline.
     "ar": {
         "schedule": "left_to_right",
@@ -78,7 +88,9 @@ def make(
     if given.get("compat") and "early_stop" not in given:
         values["early_stop"] = False  # the references decode to the end of the canvas
     settings = replace(
-        Settings(**values), shifted=card.logit_shift > 0, cached=values["cache"] in {"prefix", "dual"}
+        Settings(**values),
+        shifted=card.logit_shift > 0,
+        cached=values["cache"] in {"prefix", "dual"},
     )
     _check(settings, card, preset)
     return _build(settings)
@@ -97,8 +109,8 @@ def _strategy_name(preset_strategy: str, given: Mapping[str, Any]) -> str:
     if rules and rules[0] not in module.USES:
         uses = ", ".join(module.USES)
         raise InputError(
-            f"{rules[0]}={given[rules[0]]!r} has no meaning for strategy={name!r}, which takes {uses}; "
-            f"drop one of the two"
+            f"{rules[0]}={given[rules[0]]!r} has no meaning for strategy={name!r}, "
+            f"which takes {uses}; drop one of the two"
         )
     return name
 
@@ -109,7 +121,10 @@ def _check(settings: Settings, card: ModelCard, preset: str) -> None:
     if settings.steps is not None:
         whole_number("steps", settings.steps, 1, "a whole number of at least 1")
     if settings.seed is not None:
-        whole_number("seed", settings.seed, 0, "a whole number of at least 0")
+        hint = "a whole number from 0 to 2**64 - 1"
+        whole_number("seed", settings.seed, 0, hint, high=2**64 - 1)
+    if not isinstance(settings.early_stop, bool):
+        raise InputError(f"early_stop={settings.early_stop!r} is not allowed; give True or False")
     if settings.compat not in (None, "reference"):
         raise InputError(catalogue.unknown("compat", settings.compat, ["reference"]))
     if card.causal != (settings.cache == "causal") or card.causal > (
@@ -117,8 +132,8 @@ def _check(settings: Settings, card: ModelCard, preset: str) -> None:
     ):
         kind, use = ("causal", "ar") if card.causal else ("masked", "fast-dllm")
         raise InputError(
-            f"model {card.name!r} is {kind}: preset={preset!r} with schedule={settings.schedule!r} and "
-            f"cache={settings.cache!r} does not fit it; use preset={use!r}"
+            f"model {card.name!r} is {kind}: preset={preset!r} with schedule={settings.schedule!r} "
+            f"and cache={settings.cache!r} does not fit it; use preset={use!r}"
         )
     _check_sampling(settings)
 

@@ -40,13 +40,16 @@ def as_list(prompts: Prompt | Sequence[Prompt]) -> list[Prompt]:
     if isinstance(prompts, (str, Infill)):
         return [prompts]
     if not isinstance(prompts, (list, tuple)):
-        raise PromptError(f"a prompt of type {type(prompts).__name__} is not understood; give text, "
-                          "chat messages or token ids")
+        raise PromptError(_not_understood(prompts))
     if not prompts:
         raise PromptError("there is no prompt; give at least one")
-    if isinstance(prompts[0], (int, dict)):
-        return [prompts]  # type: ignore[list-item]
-    return list(prompts)  # type: ignore[arg-type]
+    given: list[Any] = list(prompts)
+    return [given] if isinstance(given[0], (int, dict)) else given
+
+
+def _not_understood(prompt: Any) -> str:
+    kind = type(prompt).__name__
+    return f"a prompt of type {kind} is not understood; give text, chat messages or token ids"
 
 
 def canvas_of(model: Model, prompt: Prompt, length: int, *, raw: bool) -> Canvas:
@@ -67,8 +70,8 @@ def canvas_of(model: Model, prompt: Prompt, length: int, *, raw: bool) -> Canvas
     if len(ids) + length > card.max_length:
         room = card.max_length - len(ids)
         raise PromptError(
-            f"{len(ids)} prompt tokens and max_new_tokens={length} exceed the {card.max_length} that "
-            f"{card.name} takes; "
+            f"{len(ids)} prompt tokens and max_new_tokens={length} exceed the {card.max_length} "
+            f"that {card.name} takes; "
             + (f"use max_new_tokens of at most {room}" if room > 0 else "shorten the prompt")
         )
     return Canvas.start(ids, length, card.mask_id, fixed)
@@ -82,8 +85,8 @@ def codec_of(model: Model) -> TextCodec:
     """
     if model.codec is None:
         raise PromptError(
-            f"{model.card.name} has no tokenizer files, so it takes token ids only; give a list of ids, "
-            "or put tokenizer.json (or vocab.json and merges.txt) into its folder"
+            f"{model.card.name} has no tokenizer files, so it takes token ids only; give a list of "
+            "ids, or put tokenizer.json (or vocab.json and merges.txt) into its folder"
         )
     return model.codec
 
@@ -91,6 +94,10 @@ def codec_of(model: Model) -> TextCodec:
 def _ids(model: Model, prompt: Any, *, raw: bool, allow_empty: bool) -> list[int]:
     if isinstance(prompt, list) and not (prompt and isinstance(prompt[0], dict)):
         return list(prompt)
+    if not isinstance(prompt, (str, list)):
+        raise PromptError(_not_understood(prompt))
+    if allow_empty and prompt == "" and model.codec is None:
+        return []
     codec = codec_of(model)
     if isinstance(prompt, str):
         if not prompt.strip() and not allow_empty:
@@ -100,7 +107,8 @@ def _ids(model: Model, prompt: Any, *, raw: bool, allow_empty: bool) -> list[int
         prompt = [{"role": "user", "content": prompt}]
     if model.template is None:
         raise PromptError(
-            f"{model.card.name} has no chat template, so it takes plain text or token ids, no messages"
+            f"{model.card.name} has no chat template, so it takes plain text or token ids, "
+            "no messages"
         )
     return codec.encode(model.template.render(prompt), plain=False)
 
@@ -111,13 +119,21 @@ def _gaps(model: Model, infill: Infill) -> tuple[dict[int, int], int]:
     length = 0
     for part in infill.parts:
         if isinstance(part, int):
-            if part < 1:
+            if isinstance(part, bool) or part < 1:
                 raise PromptError(f"a gap of {part} tokens is not allowed; give at least 1")
             length += part
             continue
+        if not isinstance(part, (str, list)):
+            raise PromptError(
+                f"infill part {part!r} is not understood; give text, ids or the length of a gap"
+            )
         ids = codec_of(model).encode(part, plain=False) if isinstance(part, str) else part
+        if ids:
+            check_ids(ids, model.card)
         fixed.update(enumerate(ids, length))
         length += len(ids)
     if not length:
-        raise PromptError("the infill has no parts; give text and gaps, say Infill('The answer is', 1)")
+        raise PromptError(
+            "the infill has no parts; give text and gaps, say Infill('The answer is', 1)"
+        )
     return fixed, length

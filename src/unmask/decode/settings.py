@@ -42,7 +42,7 @@ class Settings:
         return -(-self.max_new_tokens // length)
 
     def steps_per_block(self) -> int:
-        """Forwards a quota strategy spends on a block; one per token unless ``steps`` says otherwise.
+        """Forwards a quota strategy spends on a block: one per token unless ``steps`` is given.
 
         Raises:
             InputError: ``steps`` cannot be shared equally by the blocks.
@@ -50,9 +50,10 @@ class Settings:
         if self.steps is None:
             return self.max_new_tokens if self.schedule == "whole" else self.block_length
         if self.steps % self.blocks:
+            near = math.ceil(self.steps / self.blocks) * self.blocks
             raise InputError(
                 f"steps={self.steps} cannot be shared equally by {self.blocks} blocks; "
-                f"use a multiple of {self.blocks}, say {math.ceil(self.steps / self.blocks) * self.blocks}"
+                f"use a multiple of {self.blocks}, say {near}"
             )
         return self.steps // self.blocks
 
@@ -71,12 +72,12 @@ def in_range(
     return float(value)
 
 
-def whole_number(field: str, value: int, low: int, hint: str) -> int:
-    """``value`` if it is an integer of at least ``low``.
+def whole_number(field: str, value: int, low: int, hint: str, *, high: float = math.inf) -> int:
+    """``value`` if it is an integer from ``low`` to ``high``.
 
     Raises:
         InputError: it is not.
     """
-    if not isinstance(value, int) or isinstance(value, bool) or value < low:
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
         raise InputError(f"{field}={value!r} is not allowed; give {hint}")
     return value

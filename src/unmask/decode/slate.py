@@ -16,8 +16,8 @@ from unmask.decode.proposal import Proposal
 class Slate(NamedTuple):
     """The positions to decide on.
 
-    ``open_BA``: asked positions, false for padding. ``must_BA``: those of the frontier block, one of
-    which has to be accepted. ``total_B``: how many tokens the frontier block had to get in all.
+    ``open_BA``: asked positions, false for padding. ``must_BA``: those of the frontier block, one
+    of which has to be accepted. ``total_B``: how many tokens the frontier block had to get in all.
     ``age_B``: forwards spent on it before this one. ``noise_BA``: uniforms of the row's generator,
     for strategies that declare ``random``.
     """
@@ -51,20 +51,20 @@ def at_least_best(accept_BA: Tensor, score_BA: Tensor, slate: Slate) -> Tensor:
     """
     accept_BA = accept_BA & slate.open_BA
     score_BA = score_BA.masked_fill(~slate.must_BA, -torch.inf)
-    best_BA = torch.zeros_like(accept_BA).scatter(1, score_BA.argmax(1, keepdim=True), True)
+    best_BA = torch.zeros_like(accept_BA).scatter(1, score_BA.argmax(1, keepdim=True), value=True)
     owed_B1 = ~(accept_BA & slate.must_BA).any(1, keepdim=True)
     return accept_BA | (best_BA & owed_B1 & slate.must_BA)
 
 
 def ranks(score_BA: Tensor, slate: Slate) -> Tensor:
-    """Rank of every open position by descending score, 0 the best; the lower position wins a tie."""
+    """Rank of every open position by descending score, 0 the best; the lower one wins a tie."""
     score_BA = score_BA.masked_fill(~slate.open_BA, -torch.inf)
     return score_BA.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
 
 
 def take(count_B: Tensor, score_BA: Tensor, slate: Slate) -> Tensor:
-    """The ``count`` best-scored open positions of every row, at least one."""
-    return (ranks(score_BA, slate) < count_B.clamp(min=1)[:, None]) & slate.open_BA
+    """The ``count`` best-scored open positions of every row, at least one of them a ``must``."""
+    return at_least_best(ranks(score_BA, slate) < count_B[:, None], score_BA, slate)
 
 
 def quota(slate: Slate, steps: int) -> Tensor:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -75,11 +76,12 @@ def _turn(slot: int, row: Row, shift: int) -> _Turn:
 
 
 def _groups(turns: list[_Turn]) -> list[list[_Turn]]:
-    """One group, or two where the cheapest split of the rows by fed length saves more than a call."""
+    """One group, or two where the cheapest split of the rows by fed length saves over a call."""
     order = sorted(turns, key=lambda turn: turn.plan.fed)
     count, longest = len(order), order[-1].plan.fed
     costs = [
-        order[cut - 1].plan.fed * cut + longest * (count - cut) + CALL_COST for cut in range(1, count)
+        order[cut - 1].plan.fed * cut + longest * (count - cut) + CALL_COST
+        for cut in range(1, count)
     ]
     if not costs or min(costs) >= longest * count:
         return [turns]
@@ -134,24 +136,26 @@ def _forward(denoiser: Denoiser, store: KeyValueStore | None, turns: list[_Turn]
     ask_BA = np.zeros((len(turns), asked), dtype=np.int64)
     for row, (turn, plan) in enumerate((turn, turn.plan) for turn in turns):
         start, stop = plan.feed
-        # A padding column is the last fed position again: it writes the same keys to the same place.
+        # A padding column is the last fed position again: same keys, same place.
         at_BQ[row] = np.arange(start, start + width).clip(max=stop - 1)
         ids_BQ[row] = turn.row.canvas.tokens_L[at_BQ[row]]
         ask_BA[row, : len(plan.ask)] = (plan.ask - shift - start).clip(min=0)
     keep = _keep(store, turns, width)
-    to = lambda array: torch.from_numpy(array).to(denoiser.device)  # noqa: E731
+    device = denoiser.device
     return denoiser(
-        to(ids_BQ),
-        to(at_BQ),
+        _tensor(ids_BQ, device),
+        _tensor(at_BQ, device),
         None if store is None else store.rows([turn.slot for turn in turns]),
-        None if keep is None else to(keep),
-        to(ask_BA),
+        None if keep is None else _tensor(keep, device),
+        _tensor(ask_BA, device),
     )
 
 
-def _keep(
-    store: KeyValueStore | None, turns: list[_Turn], width: int
-) -> NDArray[np.bool_] | None:
+def _tensor(array: NDArray[Any], device: torch.device) -> Tensor:
+    return torch.from_numpy(array).to(device)
+
+
+def _keep(store: KeyValueStore | None, turns: list[_Turn], width: int) -> NDArray[np.bool_] | None:
     """Which keys every row may look at, bool [B, L] (without a store [B, Q]); None for all."""
     if store is None:
         keep = np.arange(width) < np.array([[turn.plan.fed] for turn in turns])
@@ -193,9 +197,11 @@ def _slate(turns: list[_Turn], proposal: Proposal) -> Slate:
         total_B[row] = np.count_nonzero(turn.row.canvas.born_L[start:stop])
         age_B[row] = turn.row.canvas.step - turn.window.since
     device = proposal.token_BA.device
-    to = lambda array: torch.from_numpy(array).to(device)  # noqa: E731
+    open_, must, total, age = (
+        _tensor(array, device) for array in (open_BA, must_BA, total_B, age_B)
+    )
     noise = _noise(turns, asked).to(device) if turns[0].row.policy.strategy.random else None
-    return Slate(to(open_BA), to(must_BA), to(total_B), to(age_B), noise)
+    return Slate(open_, must, total, age, noise)
 
 
 def _noise(turns: list[_Turn], asked: int) -> Tensor:

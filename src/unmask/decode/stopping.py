@@ -12,8 +12,10 @@ from unmask.models.denoiser import ModelCard
 
 def end_of(tokens: Ids | Sequence[int], end_ids: tuple[int, ...]) -> int:
     """Index of the first end token; the length if there is none."""
-    hits = np.flatnonzero(np.isin(np.asarray(tokens), end_ids))
-    return int(hits[0]) if len(hits) else len(tokens)
+    hit = np.zeros(len(tokens), dtype=np.bool_)
+    for end in end_ids:  # one or two; np.isin would sort
+        hit |= np.asarray(tokens) == end
+    return int(hit.argmax()) if hit.any() else len(tokens)
 
 
 def stop_early(canvas: Canvas, card: ModelCard) -> Canvas:

@@ -54,8 +54,8 @@ class Line:
 
     ``tokens`` count up to and including the first end token. ``first_block``: seconds until the
     first block (for a causal model as many tokens) of an answer stands, mean over prompts.
-    ``peak_bytes``: most memory of a round above what was in use before it. ``to_*``: ratio of tokens
-    per second to the contender of that preset.
+    ``peak_bytes``: most memory of a round above what was in use before it. ``to_*``: ratio of
+    tokens per second to the contender of that preset.
     """
 
     name: str

@@ -1,0 +1,1 @@
+"""What a denoiser is and which there are."""

@@ -1,4 +1,4 @@
-"""The one transformer body of every family: RMSNorm, rotary positions, grouped-query attention, SwiGLU.
+"""The one transformer body of every family: RMSNorm, rotary, grouped-query attention, SwiGLU.
 
 Shape legend: B rows, Q fed positions, L canvas positions, A asked rows, H heads, D head width,
 W model width, V vocabulary.
@@ -19,7 +19,7 @@ from unmask.models.store import KeyValueStore, StoreRows, StoreSize
 
 @dataclass(frozen=True)
 class Body:
-    """Sizes of a transformer. ``rotary_fp32``: rotate in fp32 (LLaDA) or in the model's dtype (Dream)."""
+    """Sizes of a transformer. ``rotary_fp32``: rotate in fp32 (LLaDA), else in the model's type."""
 
     layers: int
     width: int
@@ -32,6 +32,13 @@ class Body:
     qkv_bias: bool = False
     tied: bool = False
     rotary_fp32: bool = True
+
+    def __post_init__(self) -> None:
+        even = self.width % (2 * self.heads) == 0  # rotary positions turn pairs
+        if not even or self.heads % self.kv_heads:
+            raise ValueError(
+                f"width {self.width}, {self.heads} heads and {self.kv_heads} key heads do not fit"
+            )
 
     @property
     def head_width(self) -> int:
@@ -73,7 +80,9 @@ class Rotary(nn.Module):
         cos, sin = self.table[:, at_BQ].to(kind)
         return cos[:, :, None], sin[:, :, None]
 
-    @torch.inference_mode(False)  # the table outlives the call: training must be able to use it
+    @torch.inference_mode(
+        mode=False
+    )  # the table outlives the call: training must be able to use it
     def _build(self, device: torch.device) -> Tensor:
         half = torch.arange(0, self.body.head_width, 2, device=device, dtype=torch.float32)
         frequency = self.body.rope_theta ** (-half / self.body.head_width)
@@ -117,7 +126,8 @@ class Block(nn.Module):
         k, v = view.exchange(k, v)
         x = x_BQW + self.attention_out(attend(q, k, v, view.keep).flatten(2))
         normed = self.mlp_norm(x)
-        return x + self.down(F.silu(self.gate(normed)) * self.up(normed))
+        out: Tensor = x + self.down(F.silu(self.gate(normed)) * self.up(normed))
+        return out
 
 
 class View:
@@ -178,7 +188,8 @@ class Transformer(nn.Module):
         x_BQW = self.hidden(ids_BQ, at_BQ, store, keep_BL)
         if ask_BA is not None:
             x_BQW = x_BQW.gather(1, ask_BA[..., None].expand(-1, -1, x_BQW.shape[-1]))
-        return self.head(self.norm(x_BQW))  # type: ignore[no-any-return]
+        logits_BAV: Tensor = self.head(self.norm(x_BQW))
+        return logits_BAV
 
     def hidden(
         self,
@@ -191,7 +202,7 @@ class Transformer(nn.Module):
         keep = None if keep_BL is None else keep_BL[:, None, None]
         if self.card.causal:
             keep = self._look_left(at_BQ, store, keep)
-        x_BQW = self.embedding(ids_BQ)
+        x_BQW: Tensor = self.embedding(ids_BQ)
         rotary = self.rotary(at_BQ, x_BQW.dtype)
         view = View(store, at_BQ, keep)
         for block in self.blocks:

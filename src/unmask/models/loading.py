@@ -1,5 +1,7 @@
-"""Checkpoint folder or hub name -> a Model. Reads config.json, safetensors and tokenizer files only;
-no code and no pickle from a checkpoint is ever run."""
+"""Checkpoint folder or hub name -> a Model.
+
+Reads config.json, safetensors and tokenizer files only; no code and no pickle is ever run.
+"""
 
 from __future__ import annotations
 
@@ -79,15 +81,17 @@ def check_ids(token_ids: list[int], card: ModelCard) -> list[int]:
             f"{len(token_ids)} tokens are too many: {card.name} takes at most {card.max_length}"
         )
     for token in token_ids:
-        if not isinstance(token, int) or not 0 <= token < card.vocabulary:
+        whole = isinstance(token, int) and not isinstance(token, bool)
+        if not whole or not 0 <= token < card.vocabulary:
             raise PromptError(
-                f"token id {token!r} is outside the vocabulary of {card.name} (0 to {card.vocabulary - 1})"
+                f"token id {token!r} is outside the vocabulary of {card.name} "
+                f"(0 to {card.vocabulary - 1})"
             )
     return token_ids
 
 
 def load(name: str | Path, device: str = "auto", dtype: str = "auto") -> Model:
-    """Load a built-in model (``tiny``, ``tiny-ar``), a checkpoint folder or a hub id (``org/name``).
+    """Load a built-in model (``tiny``, ``tiny-ar``), a checkpoint folder or a hub id (org/name).
 
     ``device``: auto, cpu, cuda, cuda:1, mps. ``dtype``: auto (bfloat16 on a GPU, else float32),
     float32, bfloat16 or float16.

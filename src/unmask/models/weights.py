@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
@@ -27,20 +28,8 @@ def fill(
     wanted = dict(model.named_parameters())
     loaded: dict[str, torch.Tensor] = {}
     for path in shards(folder):
-        try:
-            with safe_open(path, framework="pt", device=str(device)) as file:
-                for name in file.keys():  # noqa: SIM118 - not a dict
-                    if name not in names:
-                        raise CheckpointError(f"{path}: unexpected tensor {name!r}")
-                    ours = names[name]
-                    shape, given = list(wanted[ours].shape), file.get_slice(name).get_shape()
-                    if given != shape:
-                        raise CheckpointError(
-                            f"{path}: tensor {name!r} has shape {given}, config.json asks for {shape}"
-                        )
-                    loaded[ours] = file.get_tensor(name).to(dtype)
-        except (SafetensorError, OSError) as error:
-            raise CheckpointError(f"{path} is broken ({error}); download it again") from None
+        for name, tensor in _tensors(path, names, wanted, device):
+            loaded[names[name]] = tensor.to(dtype)
     missing = [theirs for theirs, ours in names.items() if ours not in loaded]
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
@@ -50,7 +39,26 @@ def fill(
     model.load_state_dict(loaded, assign=True)
     if model.body.tied:
         model.head.weight = model.embedding.weight
-    model.requires_grad_(False)
+    model.requires_grad_(requires_grad=False)
+
+
+def _tensors(
+    path: Path, names: dict[str, str], wanted: Mapping[str, torch.Tensor], device: torch.device
+) -> Iterator[tuple[str, torch.Tensor]]:
+    """Names and tensors of one file; a stray or misshapen one is refused before it is read."""
+    try:
+        with safe_open(path, framework="pt", device=str(device)) as file:
+            for name in file.keys():  # noqa: SIM118 - not a dict
+                if name not in names:
+                    raise CheckpointError(f"{path}: unexpected tensor {name!r}")
+                shape, given = list(wanted[names[name]].shape), file.get_slice(name).get_shape()
+                if given != shape:
+                    raise CheckpointError(
+                        f"{path}: tensor {name!r} has shape {given}, config.json asks for {shape}"
+                    )
+                yield name, file.get_tensor(name)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} is broken ({error}); download it again") from None
 
 
 def shards(folder: Path) -> list[Path]:
@@ -59,8 +67,10 @@ def shards(folder: Path) -> list[Path]:
     if index.exists():
         try:
             files = set(json.loads(index.read_text())["weight_map"].values())
-        except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
-            raise CheckpointError(f"{index} is no weight index ({error}); download it again") from None
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise CheckpointError(
+                f"{index} is no weight index ({error}); download it again"
+            ) from None
         paths = [folder / str(name) for name in sorted(files)]
     else:
         paths = [folder / "model.safetensors"]

@@ -16,7 +16,7 @@ ROLES = ("system", "user", "assistant")
 
 
 class ChatTemplate:
-    """A Jinja template as Hugging Face checkpoints carry it. It can read messages and nothing else."""
+    """A Jinja template as Hugging Face checkpoints carry it; it can read messages, nothing else."""
 
     def __init__(self, source: str, settings: dict[str, Any]) -> None:
         environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
@@ -24,7 +24,9 @@ class ChatTemplate:
         try:
             self._template = environment.from_string(source)
         except TemplateError as error:
-            raise CheckpointError(f"the chat template of the checkpoint is broken: {error}") from None
+            raise CheckpointError(
+                f"the chat template of the checkpoint is broken: {error}"
+            ) from None
         names = ("bos_token", "eos_token", "pad_token")
         self._tokens = {name: _content(settings.get(name)) for name in names}
 
@@ -39,7 +41,7 @@ class ChatTemplate:
             return self._template.render(
                 messages=list(messages), add_generation_prompt=True, **self._tokens
             )
-        except TemplateError as error:
+        except Exception as error:  # foreign code: 1/0 or a huge range is no TemplateError
             raise PromptError(f"the chat template does not take these messages: {error}") from None
 
 

@@ -1,0 +1,1 @@
+"""What do we feed and read back? One file per policy."""

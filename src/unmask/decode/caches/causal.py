@@ -1,4 +1,4 @@
-"""Cache ``causal``: the ordinary KV cache of autoregressive models; exact, for causal models only."""
+"""Cache ``causal``: the ordinary KV cache of autoregressive models (exact; causal models only)."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ class Causal:
 
     def plan(self, canvas: Canvas, window: Window, memory: Memory) -> tuple[Plan, Memory]:
         """Feed what is known and not stored yet. Memory: how many positions are stored."""
+        del canvas
         known, stored = window.frontier[0], max(memory, 0)
         return Plan((stored, known), ((0, stored),) if stored else (), window.eligible), known
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from unmask.decode.proposal import Proposal
 from unmask.decode.settings import Settings, in_range
-from unmask.decode.slate import Slate, Strategy, ranks
+from unmask.decode.slate import Slate, Strategy, at_least_best, ranks
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Factor:
         if self.reference:
             last_B = slate.open_BA.sum(1) - 1
             first_B = torch.where(first_B == last_B, never, first_B)
-        return (rank_BA < first_B[:, None]) & slate.open_BA
+        return at_least_best(rank_BA < first_B[:, None], proposal.confidence_BA, slate)
 
 
 USES = ("factor",)

@@ -1,4 +1,4 @@
-"""Strategy ``fixed_steps``: the most confident tokens, a fixed number per forward (LLaDA, Alg. 5)."""
+"""Strategy ``fixed_steps``: the most confident tokens, a fixed number a forward (LLaDA, Alg. 5)."""
 
 from __future__ import annotations
 

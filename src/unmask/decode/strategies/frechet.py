@@ -13,7 +13,7 @@ from torch import Tensor
 
 from unmask.decode.proposal import Proposal
 from unmask.decode.settings import Settings, in_range
-from unmask.decode.slate import Slate, Strategy
+from unmask.decode.slate import Slate, Strategy, at_least_best
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class Frechet:
         n = torch.arange(score.shape[1], device=score.device)
         lower = (ordered.double().cumsum(1) - n).clamp(min=0)
         passes = lower - (1 - ordered.double()) > self.delta
-        # The margin falls with n, so the first failure ends the prefix; the best is always in.
-        prefix = passes.cumprod(1).bool() | (n == 0)
-        return torch.zeros_like(prefix).scatter(1, index, prefix) & slate.open_BA
+        prefix = passes.cumprod(1).bool()  # the margin falls with n: the first failure ends it
+        accept_BA = torch.zeros_like(prefix).scatter(1, index, prefix)
+        return at_least_best(accept_BA, proposal.confidence_BA, slate)
 
 
 USES = ("delta",)

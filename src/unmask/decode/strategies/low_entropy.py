@@ -1,4 +1,4 @@
-"""Strategy ``low_entropy``: accept every token whose distribution has at most this entropy (dParallel)."""
+"""Strategy ``low_entropy``: accept every token whose entropy is at most this (dParallel)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Strategy ``random_order``: a fixed number per forward, in random order (LLaDA's random remasking)."""
+"""Strategy ``random_order``: a fixed number a forward, in random order (LLaDA's baseline)."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ class RandomOrder:
 
     def __call__(self, proposal: Proposal, slate: Slate) -> Tensor:
         """Accepted positions, bool [B, A]."""
+        del proposal
         assert slate.noise_BA is not None
         return take(quota(slate, self.steps), slate.noise_BA, slate)
 

@@ -1,7 +1,8 @@
 """Arithmetic stories: who has how many after one to four dependent steps, solved step by step.
 
-The test split is held out twice: its number tuples (start and every amount) never occur in training,
-chosen by a hash, and every sentence of its prompts uses wordings that training never shows.
+The test split is held out twice: its number tuples (start and every amount) never occur in
+training, chosen by a hash, and every sentence of its prompts uses wordings that training never
+shows.
 
     prompt  Mia has 12 apples. She buys 7 more apples. How many apples does Mia have now?
     answer  Let us go step by step. Mia starts with 12 apples. Step 1: Mia buys 7 apples, so
@@ -66,7 +67,10 @@ GROWTHS = {
         "Then {name} {verb} the {thing}.",
         "After that {name} {verb} the number of {thing}.",
     ),
-    "test": ("Then {pronoun_low} {verb} the number of {thing}.", "After that {name} {verb} the {thing}."),
+    "test": (
+        "Then {pronoun_low} {verb} the number of {thing}.",
+        "After that {name} {verb} the {thing}.",
+    ),
 }
 QUESTIONS = {
     "train": (
@@ -74,7 +78,10 @@ QUESTIONS = {
         "How many {thing} does {pronoun_low} have in the end?",
         "Tell me the number of {thing} now.",
     ),
-    "test": ("How many {thing} does {name} have in the end?", "How many {thing} does {pronoun_low} have now?"),
+    "test": (
+        "How many {thing} does {name} have in the end?",
+        "How many {thing} does {pronoun_low} have now?",
+    ),
 }
 
 INTROS = ("Let us go step by step.", "We solve this in small steps.")
@@ -121,7 +128,11 @@ def _change(draw: random.Random, total: int) -> Step:
     """A random change that keeps the total between the smallest and the largest."""
     room, stock = LARGEST_TOTAL - total, total - SMALLEST
     growths = [verb for verb, times in GROW.items() if total * times <= LARGEST_TOTAL]
-    kinds = ["gain"] * 3 * (room >= SMALLEST) + ["lose"] * 3 * (stock >= SMALLEST) + ["grow"] * bool(growths)
+    kinds = (
+        ["gain"] * 3 * (room >= SMALLEST)
+        + ["lose"] * 3 * (stock >= SMALLEST)
+        + ["grow"] * bool(growths)
+    )
     kind = draw.choice(kinds)
     if kind == "grow":
         verb = draw.choice(growths)

@@ -11,6 +11,7 @@ from typing import Any
 
 from unmask.errors import CheckpointError
 from unmask.models.blocks import Body
+from unmask.models.config import flag, number, token, whole
 from unmask.models.denoiser import ModelCard
 
 MODEL_TYPES = ("Dream", "dream")
@@ -23,32 +24,35 @@ def body(config: Mapping[str, Any]) -> Body:
     """Sizes from config.json."""
     for field, value in REQUIRED.items():
         if config.get(field, value) != value:
-            raise CheckpointError(f"config.json: {field}={config[field]!r}, only {value!r} is supported")
+            raise CheckpointError(
+                f"config.json: {field}={config[field]!r}, only {value!r} is supported"
+            )
     return Body(
-        layers=config["num_hidden_layers"],
-        width=config["hidden_size"],
-        heads=config["num_attention_heads"],
-        kv_heads=config["num_key_value_heads"],
-        mlp_width=config["intermediate_size"],
-        vocabulary=config["vocab_size"],
-        rope_theta=config["rope_theta"],
-        norm_eps=config["rms_norm_eps"],
+        layers=whole(config, "num_hidden_layers"),
+        width=whole(config, "hidden_size"),
+        heads=whole(config, "num_attention_heads"),
+        kv_heads=whole(config, "num_key_value_heads"),
+        mlp_width=whole(config, "intermediate_size"),
+        vocabulary=whole(config, "vocab_size"),
+        rope_theta=number(config, "rope_theta"),
+        norm_eps=number(config, "rms_norm_eps"),
         qkv_bias=True,
-        tied=config["tie_word_embeddings"],
+        tied=flag(config, "tie_word_embeddings"),
         rotary_fp32=False,
     )
 
 
 def card(config: Mapping[str, Any], name: str) -> ModelCard:
     """What decoding has to know."""
+    vocabulary = whole(config, "vocab_size")
     return ModelCard(
         name=name,
         family="dream",
-        vocabulary=config["vocab_size"],
-        mask_id=config["mask_token_id"],
-        end_ids=(config["eos_token_id"],),
-        pad_id=config["pad_token_id"],
-        max_length=config["max_position_embeddings"],
+        vocabulary=vocabulary,
+        mask_id=token(config, "mask_token_id", vocabulary),
+        end_ids=(token(config, "eos_token_id", vocabulary),),
+        pad_id=token(config, "pad_token_id", vocabulary),
+        max_length=whole(config, "max_position_embeddings"),
         logit_shift=1,
     )
 
@@ -70,9 +74,9 @@ def weight_names(config: Mapping[str, Any]) -> dict[str, str]:
         "model.embed_tokens.weight": "embedding.weight",
         "model.norm.weight": "norm.weight",
     }
-    if not config["tie_word_embeddings"]:
+    if not flag(config, "tie_word_embeddings"):
         names["lm_head.weight"] = "head.weight"
-    for layer in range(config["num_hidden_layers"]):
+    for layer in range(whole(config, "num_hidden_layers")):
         for theirs, ours in parts.items():
             names[f"model.layers.{layer}.{theirs}"] = f"blocks.{layer}.{ours}"
     return names

@@ -11,6 +11,7 @@ from typing import Any
 
 from unmask.errors import CheckpointError
 from unmask.models.blocks import Body
+from unmask.models.config import flag, number, token, whole
 from unmask.models.denoiser import ModelCard
 
 MODEL_TYPES = ("llada",)
@@ -32,31 +33,34 @@ def body(config: Mapping[str, Any]) -> Body:
     """Sizes from config.json."""
     for field, value in REQUIRED.items():
         if config.get(field, value) != value:
-            raise CheckpointError(f"config.json: {field}={config[field]!r}, only {value!r} is supported")
+            raise CheckpointError(
+                f"config.json: {field}={config[field]!r}, only {value!r} is supported"
+            )
     return Body(
-        layers=config["n_layers"],
-        width=config["d_model"],
-        heads=config["n_heads"],
-        kv_heads=config.get("n_kv_heads") or config["n_heads"],
-        mlp_width=config["mlp_hidden_size"],
-        vocabulary=config["embedding_size"],
-        rope_theta=config["rope_theta"],
-        norm_eps=config["rms_norm_eps"],
+        layers=whole(config, "n_layers"),
+        width=whole(config, "d_model"),
+        heads=whole(config, "n_heads"),
+        kv_heads=whole(config, "n_heads" if config.get("n_kv_heads") is None else "n_kv_heads"),
+        mlp_width=whole(config, "mlp_hidden_size"),
+        vocabulary=whole(config, "embedding_size"),
+        rope_theta=number(config, "rope_theta"),
+        norm_eps=number(config, "rms_norm_eps"),
         qkv_bias=config.get("include_qkv_bias", False),
-        tied=config["weight_tying"],
+        tied=flag(config, "weight_tying"),
     )
 
 
 def card(config: Mapping[str, Any], name: str) -> ModelCard:
     """What decoding has to know."""
+    vocabulary = whole(config, "embedding_size")
     return ModelCard(
         name=name,
         family="llada",
-        vocabulary=config["embedding_size"],
-        mask_id=config["mask_token_id"],
-        end_ids=(config["eos_token_id"],),
-        pad_id=config["pad_token_id"],
-        max_length=config["max_sequence_length"],
+        vocabulary=vocabulary,
+        mask_id=token(config, "mask_token_id", vocabulary),
+        end_ids=(token(config, "eos_token_id", vocabulary),),
+        pad_id=token(config, "pad_token_id", vocabulary),
+        max_length=whole(config, "max_sequence_length"),
     )
 
 
@@ -78,9 +82,9 @@ def weight_names(config: Mapping[str, Any]) -> dict[str, str]:
         "model.transformer.wte.weight": "embedding.weight",
         "model.transformer.ln_f.weight": "norm.weight",
     }
-    if not config["weight_tying"]:
+    if not flag(config, "weight_tying"):
         names["model.transformer.ff_out.weight"] = "head.weight"
-    for layer in range(config["n_layers"]):
+    for layer in range(whole(config, "n_layers")):
         for theirs, ours in parts.items():
             names[f"model.transformer.blocks.{layer}.{theirs}"] = f"blocks.{layer}.{ours}"
     return names

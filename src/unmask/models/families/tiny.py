@@ -1,4 +1,4 @@
-"""Family ``tiny``: the models that ship with the package, masked (`tiny`) and causal (`tiny-ar`)."""
+"""Family ``tiny``: models that ship with the package, `tiny` (masked) and `tiny-ar` (causal)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from unmask.models.blocks import Body
+from unmask.models.config import flag, number, token, whole
 from unmask.models.denoiser import ModelCard
 
 MODEL_TYPES = ("unmask-tiny",)
@@ -15,29 +16,30 @@ TURN_END = "<|end|>"
 def body(config: Mapping[str, Any]) -> Body:
     """Sizes from config.json."""
     return Body(
-        layers=config["num_hidden_layers"],
-        width=config["hidden_size"],
-        heads=config["num_attention_heads"],
-        kv_heads=config["num_key_value_heads"],
-        mlp_width=config["intermediate_size"],
-        vocabulary=config["vocab_size"],
-        rope_theta=config["rope_theta"],
-        norm_eps=config["rms_norm_eps"],
+        layers=whole(config, "num_hidden_layers"),
+        width=whole(config, "hidden_size"),
+        heads=whole(config, "num_attention_heads"),
+        kv_heads=whole(config, "num_key_value_heads"),
+        mlp_width=whole(config, "intermediate_size"),
+        vocabulary=whole(config, "vocab_size"),
+        rope_theta=number(config, "rope_theta"),
+        norm_eps=number(config, "rms_norm_eps"),
         tied=True,
     )
 
 
 def card(config: Mapping[str, Any], name: str) -> ModelCard:
     """What decoding has to know."""
-    causal = bool(config["causal"])
+    causal = flag(config, "causal")
+    vocabulary = whole(config, "vocab_size")
     return ModelCard(
         name=name,
         family="tiny",
-        vocabulary=config["vocab_size"],
-        mask_id=config["mask_token_id"],
-        end_ids=(config["eos_token_id"],),
-        pad_id=config["pad_token_id"],
-        max_length=config["max_position_embeddings"],
+        vocabulary=vocabulary,
+        mask_id=token(config, "mask_token_id", vocabulary),
+        end_ids=(token(config, "eos_token_id", vocabulary),),
+        pad_id=token(config, "pad_token_id", vocabulary),
+        max_length=whole(config, "max_position_embeddings"),
         logit_shift=int(causal),
         causal=causal,
     )
@@ -60,7 +62,7 @@ def weight_names(config: Mapping[str, Any]) -> dict[str, str]:
         "model.embed_tokens.weight": "embedding.weight",
         "model.norm.weight": "norm.weight",
     }
-    for layer in range(config["num_hidden_layers"]):
+    for layer in range(whole(config, "num_hidden_layers")):
         for theirs, ours in parts.items():
             names[f"model.layers.{layer}.{theirs}.weight"] = f"blocks.{layer}.{ours}.weight"
     return names

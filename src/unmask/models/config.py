@@ -1,0 +1,44 @@
+"""Fields of a config.json, checked as they are read. A missing one is a KeyError."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from unmask.errors import CheckpointError
+
+
+def whole(config: Mapping[str, Any], field: str) -> int:
+    """A whole number of at least 1."""
+    value = config[field]
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise _wrong(field, value, "a whole number of at least 1")
+    return value
+
+
+def number(config: Mapping[str, Any], field: str) -> float:
+    """A number above 0."""
+    value = config[field]
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not value > 0:
+        raise _wrong(field, value, "a number above 0")
+    return float(value)
+
+
+def flag(config: Mapping[str, Any], field: str) -> bool:
+    """True or false."""
+    value = config[field]
+    if not isinstance(value, bool):
+        raise _wrong(field, value, "true or false")
+    return value
+
+
+def token(config: Mapping[str, Any], field: str, vocabulary: int) -> int:
+    """A token id."""
+    value = config[field]
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < vocabulary:
+        raise _wrong(field, value, f"a token id from 0 to {vocabulary - 1}")
+    return value
+
+
+def _wrong(field: str, value: object, hint: str) -> CheckpointError:
+    return CheckpointError(f"config.json: {field}={value!r} is not allowed; it has to be {hint}")

@@ -1,0 +1,56 @@
+"""Settings and models that all tests share."""
+
+from __future__ import annotations
+
+import os
+from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # before the hub client is imported: no test needs the network
+
+import pytest
+import torch
+from hypothesis import HealthCheck, settings
+
+import unmask
+from unmask import Model
+
+GOLDEN = Path(__file__).parent / "golden"
+
+torch.set_num_threads(1)
+slow_is_fine = (HealthCheck.too_slow,)
+settings.register_profile("dev", max_examples=30, deadline=None, suppress_health_check=slow_is_fine)
+settings.register_profile("ci", max_examples=200, deadline=None, suppress_health_check=slow_is_fine)
+settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+
+@pytest.fixture(scope="session")
+def models() -> dict[str, Model]:
+    """The golden models in float32, by name."""
+    return {
+        name: unmask.load(GOLDEN / name, device="cpu") for name in ("llada-tiny", "dream-tiny")
+    }
+
+
+@pytest.fixture(scope="session")
+def exact_models(models: dict[str, Model]) -> dict[str, Model]:
+    """The same weights in float64.
+
+    How sums are ordered depends on the size of a batch. In float64 that is far below anything a
+    decision could hang on, so laws about equal tokens can be tried on any number of random inputs.
+    """
+    return {
+        name: replace(model, denoiser=deepcopy(model.denoiser).double())
+        for name, model in models.items()
+    }
+
+
+@pytest.fixture
+def llada(models: dict[str, Model]) -> Model:
+    return models["llada-tiny"]
+
+
+@pytest.fixture
+def dream(models: dict[str, Model]) -> Model:
+    return models["dream-tiny"]

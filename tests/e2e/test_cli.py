@@ -1,0 +1,203 @@
+"""The command line as a process."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+QUESTION = "Mia has 12 apples. She buys 7 apples. How many apples does Mia have now?"
+KEYS = {
+    "text", "token_ids", "tokens", "forwards", "tokens_per_forward", "fed_positions", "seconds",
+    "tokens_per_second", "peak_memory_bytes", "preset", "model",
+}  # fmt: skip
+
+
+def unmask(*arguments, **options):
+    command = [sys.executable, "-m", "unmask", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, **options)
+
+
+def test_generate_prints_the_answer_and_a_line_of_figures():
+    done = unmask("generate", QUESTION)
+    assert done.returncode == 0, done.stderr
+    answer, figures = done.stdout.splitlines()
+    assert answer.endswith("The answer is 19.")
+    assert "tiny · fast-dllm" in figures
+    assert "forwards" in figures
+
+
+@pytest.mark.parametrize("preset", ["fast-dllm", "vanilla"])
+def test_generate_json_prints_one_object_with_every_key(preset):
+    done = unmask("generate", QUESTION, "--preset", preset, "--json")
+    found = json.loads(done.stdout)
+    assert set(found) == KEYS
+    assert found["preset"] == preset
+    assert found["tokens_per_forward"] == pytest.approx(
+        found["tokens"] / found["forwards"], abs=1e-3
+    )
+    assert len(found["token_ids"]) == 96  # the whole canvas of the built-in model
+
+
+def test_fast_dllm_needs_fewer_forwards_and_positions_than_vanilla():
+    fast, slow = (
+        json.loads(unmask("generate", QUESTION, "--preset", preset, "--json").stdout)
+        for preset in ("fast-dllm", "vanilla")
+    )
+    assert slow["forwards"] == 96
+    assert fast["forwards"] < 48
+    assert fast["fed_positions"] * 4 < slow["fed_positions"]
+
+
+def test_infill_keeps_the_fixed_text_and_fills_the_gaps():
+    done = unmask(
+        "generate", QUESTION, "--infill", "Mia starts with[1] apples. The answer is[1].", "--json"
+    )
+    assert json.loads(done.stdout)["text"] == "Mia starts with 12 apples. The answer is 19."
+
+
+def test_a_saved_trajectory_can_be_inspected(tmp_path):
+    path = tmp_path / "mia.trajectory"
+    written = json.loads(unmask("generate", QUESTION, "--json", "--save", path).stdout)
+    done = unmask("inspect", path)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == written["forwards"] + 1  # and a heading
+    assert "<|end|>" in done.stdout
+
+
+def test_chat_answers_line_by_line():
+    done = unmask("chat", input=f"{QUESTION}\n\n")
+    assert done.returncode == 0, done.stderr
+    assert "The answer is 19." in done.stdout
+
+
+def test_models_lists_built_in_models_and_families():
+    shown = unmask("models").stdout
+    for name in ("tiny", "tiny-ar", "llada", "dream"):
+        assert name in shown
+
+
+@pytest.mark.slow
+def test_bench_json_has_a_row_for_every_decoder():
+    done = unmask("bench", "--count", 2, "--rounds", 1, "--json")
+    assert done.returncode == 0, done.stderr
+    rows = {row["name"]: row for row in json.loads(done.stdout)["rows"]}
+    assert set(rows) == {
+        "vanilla", "fast-dllm, no cache", "fast-dllm, prefix cache", "fast-dllm, dual cache",
+        "autoregressive (tiny-ar)",
+    }  # fmt: skip
+    assert rows["vanilla"]["to_vanilla"] == 1
+    assert rows["fast-dllm, dual cache"]["fed_positions"] < rows["vanilla"]["fed_positions"] / 4
+
+
+@pytest.mark.slow
+def test_bench_prints_a_table():
+    done = unmask("bench", "--count", 2, "--rounds", 1)
+    assert "tokens/s" in done.stdout
+    assert "fast-dllm, dual cache" in done.stdout
+
+
+def test_a_batch_is_answered_in_full_and_not_answered_twice(tmp_path):
+    prompts, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    lines = [{"prompt": QUESTION}, {"messages": [{"role": "user", "content": QUESTION}]}]
+    prompts.write_text("\n".join(map(json.dumps, lines)))
+    first = unmask("generate", "--prompts", prompts, "--out", out)
+    assert first.returncode == 0, first.stderr
+    answers = [json.loads(line) for line in out.read_text().splitlines()]
+    assert sorted(answer["index"] for answer in answers) == [0, 1]
+    assert answers[0]["token_ids"] == answers[1]["token_ids"]
+    before = out.read_text()
+    unmask("generate", "--prompts", prompts, "--out", out)
+    assert out.read_text() == before
+
+
+def test_a_half_written_line_is_dropped_and_answered_again(tmp_path):
+    prompts, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    prompts.write_text(f"{json.dumps({'prompt': QUESTION})}\n" * 2)
+    unmask("generate", "--prompts", prompts, "--out", out)
+    whole = out.read_text()
+    out.write_text(whole[: len(whole) - 40])
+    unmask("generate", "--prompts", prompts, "--out", out)
+    answers = [json.loads(line) for line in out.read_text().splitlines()]
+    assert sorted(answer["index"] for answer in answers) == [0, 1]
+
+
+@pytest.mark.slow
+def test_an_interrupted_batch_goes_on_without_loss(tmp_path):
+    prompts, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    prompts.write_text(f"{json.dumps({'prompt': QUESTION})}\n" * 60)
+    command = [
+        sys.executable,
+        "-m",
+        "unmask",
+        "generate",
+        "--prompts",
+        str(prompts),
+        "--out",
+        str(out),
+    ]
+    process = subprocess.Popen(
+        [*command, "--batch-size", "1", "--preset", "vanilla"], stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and not (out.exists() and out.read_text().count("\n") >= 2):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130
+    done = out.read_text().count("\n")
+    assert 2 <= done < 60
+    again = unmask(*command[3:], "--batch-size", 16, "--preset", "vanilla")
+    assert again.returncode == 0, again.stderr
+    indices = [json.loads(line)["index"] for line in out.read_text().splitlines()]
+    assert sorted(indices) == list(range(60))
+
+
+BAD = {
+    "unknown model": (["generate", "hi", "--model", "nope"], "model='nope'"),
+    "unknown preset": (["generate", "hi", "--preset", "fats-dllm"], "preset='fats-dllm'"),
+    "unknown strategy": (["generate", "hi", "--strategy", "treshold"], "did you mean 'threshold'"),
+    "unknown cache": (["generate", "hi", "--cache", "both"], "cache='both'"),
+    "unknown device": (["generate", "hi", "--device", "tpu"], "device='tpu'"),
+    "unknown dtype": (["generate", "hi", "--dtype", "int4"], "dtype='int4'"),
+    "empty prompt": (["generate", ""], "prompt is empty"),
+    "no prompt": (["generate"], "no prompt"),
+    "no tokens to write": (["generate", "hi", "--max-new-tokens", "0"], "max_new_tokens=0"),
+    "negative length": (["generate", "hi", "--max-new-tokens", "-1"], "max_new_tokens=-1"),
+    "too long": (["generate", "hi", "--max-new-tokens", "5000"], "max_new_tokens=5000"),
+    "threshold above 1": (["generate", "hi", "--threshold", "1.5"], "threshold=1.5"),
+    "threshold nan": (["generate", "hi", "--threshold", "nan"], "threshold=nan"),
+    "factor 0": (["generate", "hi", "--factor", "0"], "factor=0"),
+    "two rules": (["generate", "hi", "--factor", "1", "--threshold", "0.9"], "factor and threshold"),
+    "top-p at temperature 0": (["generate", "hi", "--top-p", "0.9"], "top_p=0.9"),
+    "uneven steps": (["generate", "hi", "--preset", "vanilla", "--steps", "7"], "steps=7"),
+    "causal model, masked preset": (
+        ["generate", "hi", "--model", "tiny-ar", "--preset", "fast-dllm"], "preset='fast-dllm'",
+    ),
+    "masked model, causal preset": (["generate", "hi", "--preset", "ar"], "preset='ar'"),
+    "zero prompts": (["bench", "--count", "0"], "count=0"),
+    "unknown task": (["bench", "--task", "sudoko"], "did you mean 'sudoku'"),
+    "no trajectory": (["inspect", "/no/such/file"], "/no/such/file"),
+    "no file of prompts": (["generate", "--prompts", "/no/such/file"], "/no/such/file"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("arguments", "told"), BAD.values(), ids=BAD)
+def test_bad_input_is_told_in_one_line_with_exit_code_2(arguments, told):
+    done = unmask(*arguments, env={**os.environ, "HF_HUB_OFFLINE": "1"})
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert told in done.stderr
+    assert done.stderr.startswith("unmask: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_every_command_has_help_with_an_example():
+    for command in ("generate", "chat", "bench", "inspect", "models"):
+        done = unmask(command, "--help")
+        assert done.returncode == 0
+        assert f"unmask {command}" in done.stdout.split("examples:")[1]
