@@ -45,8 +45,8 @@ def main() -> None:
         for name in ("none", "prefix", "dual"):
             with PeakMemory() as memory:
                 unmask.generate(
-                    model, [prompt], "fast-dllm", cache=name, early_stop=False, strategy="fixed_steps",
-                    steps=4, max_new_tokens=BLOCK, block_length=BLOCK,
+                    model, [prompt], "fast-dllm", cache=name, early_stop=False,
+                    strategy="fixed_steps", steps=4, max_new_tokens=BLOCK, block_length=BLOCK,
                 )  # fmt: skip
             peaks[f"unmask, {name}"] = memory.bytes
         with PeakMemory() as memory:

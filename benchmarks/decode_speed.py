@@ -79,6 +79,7 @@ class Timed:
         self.card, self.device, self.new_store = denoiser.card, denoiser.device, denoiser.new_store
 
     def __call__(self, *arguments: Any) -> Tensor:
+        """The model's answer, timed."""
         started = time.perf_counter()
         logits: Tensor = self.denoiser(*arguments)
         self.seconds += time.perf_counter() - started

@@ -1,7 +1,7 @@
 """A straightforward loop of the kind that published code uses: the yardstick of the benchmarks.
 
-Every forward feeds the whole canvas, computes logits for all of its rows and takes their soft-max in
-double precision; then the tokens of the block that pass the bar are written. Nothing is cached.
+Every forward feeds the whole canvas, computes logits for all of its rows and takes their soft-max
+in double precision; then the tokens of the block that pass the bar are written. Nothing is cached.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
 """Draws docs/unmasking.svg: one answer of the built-in model at some of its forward passes.
 
-python docs/make_picture.py
+Run `python docs/make_picture.py` again whenever the built-in weights change.
 """
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 from rich.console import Console
@@ -13,7 +14,10 @@ from rich.text import Text
 import unmask
 from unmask.cli.drawing import draw
 
-QUESTION = "Mia has 12 apples. She buys 7 apples. Then Mia doubles the apples. How many apples does Mia have now?"
+QUESTION = (
+    "Mia has 12 apples. She buys 7 apples. Then Mia doubles the apples. "
+    "How many apples does Mia have now?"
+)
 PICTURES = 5
 WIDTH = 92
 
@@ -24,9 +28,7 @@ def main() -> None:
     result = unmask.generate(model, QUESTION)[0]
     film, start = result.trajectory, result.trajectory.prompt_length
     stop = start + result.tokens - 1
-    console = Console(
-        record=True, width=WIDTH, file=Path("/dev/null").open("w"), force_terminal=True
-    )
+    console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True)
     console.print(Text(f'$ unmask generate "{QUESTION}"', "bold"))
     for picture in range(PICTURES):
         step = round(picture * film.steps / (PICTURES - 1))

@@ -108,7 +108,9 @@ def dream_shapes(config: dict[str, Any]) -> dict[str, tuple[int, ...]]:
 def causal_shapes(config: dict[str, Any]) -> dict[str, tuple[int, ...]]:
     """As Dream without biases and with a tied head."""
     shapes = dream_shapes(config)
-    return {name: shape for name, shape in shapes.items() if "bias" not in name and "head" not in name}
+    return {
+        name: shape for name, shape in shapes.items() if "bias" not in name and "head" not in name
+    }
 
 
 def random_tensors(shapes: dict[str, tuple[int, ...]], seed: int = 0) -> dict[str, Tensor]:

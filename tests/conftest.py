@@ -28,9 +28,7 @@ settings.load_profile("ci" if os.environ.get("CI") else "dev")
 @pytest.fixture(scope="session")
 def models() -> dict[str, Model]:
     """The golden models in float32, by name."""
-    return {
-        name: unmask.load(GOLDEN / name, device="cpu") for name in ("llada-tiny", "dream-tiny")
-    }
+    return {name: unmask.load(GOLDEN / name, device="cpu") for name in ("llada-tiny", "dream-tiny")}
 
 
 @pytest.fixture(scope="session")

@@ -32,7 +32,12 @@ class FakeDenoiser:
     """Context free: its logits about position p are row p of ``logits_LV``, whatever it is fed."""
 
     def __init__(
-        self, logits_LV: Tensor, *, shift: int = 0, causal: bool = False, end_ids: Sequence[int] = ()
+        self,
+        logits_LV: Tensor,
+        *,
+        shift: int = 0,
+        causal: bool = False,
+        end_ids: Sequence[int] = (),
     ) -> None:
         self.logits_LV = logits_LV
         self.calls: list[Call] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -24,10 +24,9 @@ LONGEST = 96
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows [B, L] of prompt + canvas. ``start`` [B]: the canvas begins; ``end`` [B]: it is answered.
+    """Rows [B, L] of prompt + canvas. ``start`` [B]: the canvas begins; ``end`` [B]: answer ends.
 
     ``numbers`` [B, L]: which ids are numbers.
-
     ``hidden`` and ``targets`` [B, L]: what is masked and asked; None leaves it to the objective.
     """
 
@@ -43,18 +42,18 @@ def mix(
     tokenizer: Tokenizer, sizes: dict[str, int], files: dict[str, Path], seed: int, *, causal: bool
 ) -> Iterator[list[Batch]]:
     """Endless optimiser steps: one batch of each task with ``sizes`` rows."""
-    sources = {
-        "stories": stories.examples("train", seed),
-        "sudoku": _without(files["sudoku_test"], sudoku.examples("train", seed)),
-        "snips": _shuffled(list(snips.read(files["snips_train"])), seed),
+    streams: dict[str, Callable[[int], Iterator[Batch]]] = {
+        "stories": lambda rows: _batches(tokenizer, stories.examples("train", seed), rows, seed),
+        "sudoku": lambda rows: _batches(
+            tokenizer, _without(files["sudoku_test"], sudoku.examples("train", seed)), rows, seed
+        ),
+        "snips": lambda rows: _batches(
+            tokenizer, _shuffled(list(snips.read(files["snips_train"])), seed), rows, seed
+        ),
+        "sums": lambda rows: _drills(sums.filled(tokenizer, rows, seed, causal=causal)),
+        "open sums": lambda rows: _drills(sums.opened(tokenizer, rows, seed)),
     }
-    streams = {
-        task: _batches(tokenizer, source, sizes[task], random.Random(f"{task}/{seed}"))
-        for task, source in sources.items()
-    }
-    streams["sums"] = _drills(sums.filled(tokenizer, sizes["sums"], seed, causal=causal))
-    streams["open sums"] = _drills(sums.opened(tokenizer, sizes["open sums"], seed))
-    return (list(step) for step in zip(*(streams[task] for task in sizes), strict=True))
+    return (list(step) for step in zip(*(streams[t](n) for t, n in sizes.items()), strict=True))
 
 
 def _drills(source: Iterator[tuple[Tensor, Tensor, Tensor]]) -> Iterator[Batch]:
@@ -76,9 +75,9 @@ def _shuffled(examples: list[Example], seed: int) -> Iterator[Example]:
 
 
 def _batches(
-    tokenizer: Tokenizer, source: Iterable[Example], rows: int, draw: random.Random
+    tokenizer: Tokenizer, source: Iterator[Example], rows: int, seed: int
 ) -> Iterator[Batch]:
-    source = iter(source)
+    draw = random.Random(f"batches/{seed}")
     while True:
         pairs = [encode(tokenizer, ex) for ex in itertools.islice(source, rows * POOL)]
         pairs.sort(key=lambda pair: len(pair[0]) + len(pair[1]))
@@ -98,7 +97,7 @@ def encode(tokenizer: Tokenizer, example: Example) -> tuple[list[int], list[int]
 def collate(pairs: list[tuple[list[int], list[int]]], tokenizer: Tokenizer, longer: int) -> Batch:
     """Rows padded on the right with end tokens, which are part of the canvas."""
     length = max(len(prompt) + len(answer) for prompt, answer in pairs) + longer
-    end_id = tokenizer.token_to_id("<|end|>")
+    [end_id] = tokenizer.encode("<|end|>").ids
     rows = [[*prompt, *answer] for prompt, answer in pairs]
     ids = torch.tensor([row + [end_id] * (length - len(row)) for row in rows])
     start = torch.tensor([len(prompt) for prompt, _ in pairs])

@@ -1,6 +1,8 @@
 """Accuracy of a built-in model on held-out problems, one token per forward or as asked.
 
-    python recipes/tiny/evaluate.py tiny --stories 500 --sudoku sudoku4x4_test.jsonl
+    $ python recipes/tiny/evaluate.py tiny --stories 500 --sudoku sudoku4x4_test.jsonl
+
+Prints one JSON line per task.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import unmask
-from unmask.evaluate.task import Example, Task
+from unmask.evaluate.task import Example
 from unmask.evaluate.tasks import snips, stories, sudoku
 
 
@@ -21,7 +23,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", help="built-in name or checkpoint folder")
     parser.add_argument("--stories", type=int, default=0, metavar="N", help="held-out problems")
-    parser.add_argument("--sudoku", type=Path, metavar="FILE", help="puzzle and solution, JSON lines")
+    parser.add_argument(
+        "--sudoku", type=Path, metavar="FILE", help="puzzle and solution, JSON lines"
+    )
     parser.add_argument("--snips", type=Path, metavar="FILE", help="snips_test.jsonl")
     parser.add_argument("--limit", type=int, help="at most so many problems of a file")
     parser.add_argument("--batch-size", type=int, default=32)
@@ -49,9 +53,9 @@ def problems(arguments: argparse.Namespace) -> list[tuple[Any, list[Example]]]:
 
 
 def measure(
-    model: unmask.Model, task: Task, examples: list[Example], arguments: argparse.Namespace
+    model: unmask.Model, task: Any, examples: list[Example], arguments: argparse.Namespace
 ) -> dict[str, Any]:
-    """Accuracy and counts."""
+    """Accuracy and counts of ``task``, a module in `unmask.evaluate.tasks`."""
     preset = arguments.preset or ("ar" if model.card.causal else "vanilla")
     results = unmask.generate(
         model,

@@ -7,6 +7,8 @@ in minutes what AdamW needs an hour for (README.md, figures).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
@@ -16,7 +18,7 @@ QUINTIC = (3.4445, -4.7750, 2.0315)
 class Muon(torch.optim.Optimizer):
     """For the weight matrices inside the blocks; all else belongs to AdamW."""
 
-    def __init__(self, matrices: list[Tensor], lr: float, momentum: float = 0.95) -> None:
+    def __init__(self, matrices: Iterable[Tensor], lr: float, momentum: float = 0.95) -> None:
         super().__init__(matrices, {"lr": lr, "momentum": momentum, "weight_decay": 0.01})
 
     @torch.no_grad()
@@ -35,6 +37,7 @@ class Muon(torch.optim.Optimizer):
             state = self.state[matrix]
             if not state:
                 state["momentum"] = torch.zeros_like(matrix)
+            assert matrix.grad is not None
             state["momentum"].lerp_(matrix.grad, 1 - group["momentum"])
             ahead.append(matrix.grad.lerp(state["momentum"], group["momentum"]))
         rows, columns = matrices[0].shape
@@ -53,4 +56,5 @@ def orthogonal(matrices: Tensor) -> Tensor:
     for _ in range(5):
         square = x @ x.transpose(1, 2)
         x = a * x + (b * square + c * square @ square) @ x
-    return x.transpose(1, 2) if tall else x
+    out: Tensor = x.transpose(1, 2) if tall else x
+    return out

@@ -1,8 +1,8 @@
 """Drills: rows of independent sums in which one number of each is hidden.
 
 Stories alone teach a masked model its sums slowly: in most of their random masks the operands of a
-hidden result are hidden too. In a drill every target follows from what is visible. The sums are those
-of the training stories; a sum that is a whole test problem (one step) is never drilled.
+hidden result are hidden too. In a drill every target follows from what is visible. The sums are
+those of the training stories; a sum that is a whole test problem (one step) is never drilled.
 
     12 + 7 = 19. 30 - 4 = 26. 9 * 2 = 18. ...
 """
@@ -38,7 +38,7 @@ def filled(
     """Ids, hidden and targets [count, L]: one number of every sum; a causal model is asked for
     results only."""
     source, draw = facts(seed), random.Random(f"blanks/{seed}")
-    full_stop = tokenizer.token_to_id(".")
+    [full_stop] = tokenizer.encode(".").ids
     while True:
         ids, blanks = [], []
         for _ in range(count):
@@ -58,7 +58,7 @@ def opened(tokenizer: Tokenizer, count: int, seed: int) -> Iterator[tuple[Tensor
     That is where a decoder stands when it comes to a result.
     """
     source, draw = facts(seed + 1), random.Random(f"open/{seed}")
-    filler = tokenizer.token_to_id("<|end|>")
+    [filler] = tokenizer.encode("<|end|>").ids
     while True:
         ids, hidden, targets = [], [], []
         for _ in range(count):

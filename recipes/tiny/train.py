@@ -72,8 +72,8 @@ def masked_loss(model: Transformer, batch: Batch, draw: torch.Generator) -> Tens
     """Masked-diffusion loss (LLaDA, eq. 3, in its fixed-count form): mean over rows of mean CE.
 
     A third of the rows hide k of the n canvas positions, k uniform. The others are states that
-    block-wise decoding visits: a clean prefix, a part-masked window, nothing but masks behind it; in
-    half of them the window is a single number, for numbers are what the model has to work out.
+    block-wise decoding visits: a clean prefix, a part-masked window, nothing but masks behind it;
+    in half of them the window is a single number, for numbers are what the model has to work out.
     """
     hidden, targets = masks(batch, draw)
     ids = batch.ids.masked_fill(hidden, model.card.mask_id)
@@ -114,6 +114,7 @@ def masks(batch: Batch, draw: torch.Generator) -> tuple[Tensor, Tensor]:
 
 def causal_loss(model: Transformer, batch: Batch, draw: torch.Generator) -> Tensor:
     """Next-token CE over the answer and its end token, mean over rows of mean over tokens."""
+    del draw
     ids = batch.ids
     at = torch.arange(ids.shape[1]).expand_as(ids)
     targets = batch.targets
@@ -128,6 +129,18 @@ def causal_loss(model: Transformer, batch: Batch, draw: torch.Generator) -> Tens
 def rate(step: int, steps: int, peak: float) -> float:
     """Warm-up over 100 steps, constant, linear to zero over the last 40 %."""
     return peak * min(1.0, (step + 1) / 100, (steps - step) / (0.4 * steps))
+
+
+def rows_of_tasks(arguments: argparse.Namespace) -> dict[str, int]:
+    """Rows of every task in one step; a task without rows is left out."""
+    sizes = {
+        "stories": arguments.stories,
+        "sums": arguments.sums,
+        "open sums": arguments.open_sums,
+        "sudoku": arguments.sudoku,
+        "snips": arguments.snips_rows,
+    }
+    return {task: rows for task, rows in sizes.items() if rows}
 
 
 def train(arguments: argparse.Namespace) -> None:
@@ -145,13 +158,7 @@ def train(arguments: argparse.Namespace) -> None:
     first = resume(arguments.out, model, list(peaks))
     arguments.out.mkdir(parents=True, exist_ok=True)
     log = (arguments.out / "log.jsonl").open("a")
-    sizes = {
-        "stories": arguments.stories,
-        "sums": arguments.sums,
-        "open sums": arguments.open_sums,
-        "sudoku": arguments.sudoku,
-        "snips": arguments.snips_rows,
-    }
+    sizes = rows_of_tasks(arguments)
     files = {"snips_train": arguments.snips, "sudoku_test": arguments.sudoku_test}
     causal = arguments.kind == "causal"
     source = mix(tokenizer, sizes, files, arguments.seed + first, causal=causal)
@@ -161,7 +168,7 @@ def train(arguments: argparse.Namespace) -> None:
         losses = {}
         for task, batch in zip(sizes, batches, strict=True):
             loss = loss_of(model, batch, draw)
-            (loss * sizes[task] / sum(sizes.values())).backward()
+            (loss * sizes[task] / sum(sizes.values())).backward()  # type: ignore[no-untyped-call]
             losses[task] = loss.detach()
             tokens += batch.ids.numel()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -170,7 +177,8 @@ def train(arguments: argparse.Namespace) -> None:
             optimiser.step()
             optimiser.zero_grad()
         if step % 50 == 49:
-            line = {"step": step + 1, "seconds": round(time.time() - started), "tokens": tokens}
+            seconds = round(time.time() - started)
+            line: dict[str, float] = {"step": step + 1, "seconds": seconds, "tokens": tokens}
             line |= {task: round(float(loss), 4) for task, loss in losses.items()}
             print(json.dumps(line), file=log, flush=True)
         if (step + 1) % arguments.save_every == 0 or step + 1 == arguments.steps:
@@ -226,8 +234,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--snips", type=Path, required=True, help="snips_train.jsonl[.gz]")
     parser.add_argument("--sudoku-test", type=Path, required=True, help="puzzles to leave out")
     for name, value in {
-        "steps": 9000, "stories": 32, "sums": 24, "open-sums": 80, "sudoku": 12, "snips-rows": 8, "width": 128, "layers": 6,
-        "heads": 4, "mlp": 352, "seed": 0, "save-every": 250,
+        "steps": 9000, "stories": 32, "sums": 24, "open-sums": 80, "sudoku": 12, "snips-rows": 8,
+        "width": 128, "layers": 6, "heads": 4, "mlp": 352, "seed": 0, "save-every": 250,
     }.items():  # fmt: skip
         parser.add_argument(f"--{name}", type=int, default=value)
     parser.add_argument("--rate", type=float, default=0.02, help="peak learning rate of Muon")

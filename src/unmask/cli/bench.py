@@ -8,6 +8,7 @@ import json
 import platform
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -86,12 +87,13 @@ def _workload(arguments: argparse.Namespace, model: Model) -> tuple[Workload, in
     prompts = [example.prompt for example in examples]
     if model.codec is None:
         raise InputError(f"{model.card.name} has no tokenizer; give token ids with --prompts")
-    return Workload(prompts, arguments.batch_size, task=task, examples=examples), task.CANVAS  # type: ignore[arg-type]
+    return Workload(prompts, arguments.batch_size, task=task, examples=examples), task.CANVAS
 
 
 def _contenders(arguments: argparse.Namespace, model: Model, canvas: int | None) -> list[Contender]:
     given = {**({"max_new_tokens": canvas} if canvas else {}), **options.overrides(arguments)}
-    size = {name: given[name] for name in ("max_new_tokens", "block_length") if name in given}
+    fields = ("max_new_tokens", "block_length")
+    size: dict[str, Any] = {name: given[name] for name in fields if name in given}
     if model.card.causal:
         return [Contender("ar", model, "ar", size)]
     found = [Contender("vanilla", model, "vanilla", size)]

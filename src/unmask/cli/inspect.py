@@ -20,7 +20,8 @@ NAME = "inspect"
 HELP = "replay a trajectory that generate --save wrote"
 EXAMPLES = """\
 examples:
-  unmask generate "Mia has 12 apples. She buys 7 apples. How many apples does Mia have now?" --save mia.trajectory
+  unmask generate "Mia has 12 apples. She buys 7 apples. How many apples does Mia have now?" \\
+      --save mia.trajectory
   unmask inspect mia.trajectory
   unmask inspect mia.trajectory --table
 """

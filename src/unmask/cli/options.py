@@ -12,8 +12,8 @@ from unmask.models.loading import Model, load
 MODEL_FIELDS = ("model", "device", "dtype")
 SAMPLING = ("temperature", "top_p", "top_k", "seed")
 DECODING = (
-    "max_new_tokens", "block_length", "schedule", "strategy", "cache", "threshold", "factor", "delta",
-    "steps", "early_stop", "compat",
+    "max_new_tokens", "block_length", "schedule", "strategy", "cache", "threshold", "factor",
+    "delta", "steps", "early_stop", "compat",
 )  # fmt: skip
 
 

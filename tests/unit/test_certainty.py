@@ -1,0 +1,117 @@
+"""Theorem 1 (Fast-dLLM) and the Frechet bound, tried on small explicit joint distributions.
+
+What the rules certify is that writing these tokens at once gives the most probable joint text, and
+the one that greedy decoding reaches one by one, in any order.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from unmask.decode.proposal import Proposal
+from unmask.decode.slate import Slate
+from unmask.decode.strategies.factor import Factor
+from unmask.decode.strategies.frechet import Frechet
+
+RULES = {"factor": Factor(1.0, reference=False), "frechet": Frechet(0.0)}
+every_rule = pytest.mark.parametrize("name", sorted(RULES))
+
+
+def joints(seed, places, vocabulary, noise):
+    """A random joint with one text that stands out, as an array of ``places`` axes."""
+    chance = np.random.default_rng(seed)
+    joint = chance.dirichlet(np.full(vocabulary**places, 0.3)) * noise
+    joint[chance.integers(len(joint))] += 1 - noise
+    return joint.reshape([vocabulary] * places)
+
+
+def marginals(joint):
+    axes = range(joint.ndim)
+    return np.stack([joint.sum(tuple(a for a in axes if a != axis)) for axis in axes])
+
+
+def certified(rule, joint):
+    """The positions that the rule writes at once, empty if it only forces the best one."""
+    places = joint.ndim
+    q = marginals(joint)
+    everything = torch.ones(1, places, dtype=torch.bool)
+    zero = torch.zeros(1, dtype=torch.long)
+    logits = torch.from_numpy(q).clamp(min=1e-30).log()[None]
+    accept = rule(Proposal(logits), Slate(everything, everything, zero, zero))[0]
+    chosen = np.flatnonzero(accept.numpy())
+    sure = q.max(1)[chosen]
+    # A single token is forced; it is certified if 2 (1 - c) < 1.
+    return chosen if len(chosen) > 1 or 2 * (1 - sure[0]) < 1 else chosen[:0]
+
+
+def only(joint, chosen):
+    """The joint of some positions."""
+    return joint.sum(tuple(axis for axis in range(joint.ndim) if axis not in set(chosen)))
+
+
+def greedy(joint, order):
+    """The text that writing one most probable token after another reaches."""
+    given_: list[int | slice] = [slice(None)] * joint.ndim
+    for axis in order:
+        rest = joint[tuple(given_)]
+        axes = [a for a in range(joint.ndim) if isinstance(given_[a], slice)]
+        drop = tuple(at for at, a in enumerate(axes) if a != axis)
+        given_[axis] = int(rest.sum(drop).argmax())
+    return tuple(given_)
+
+
+cases = given(
+    seed=st.integers(0, 2**32 - 1),
+    places=st.integers(1, 4),
+    vocabulary=st.integers(2, 4),
+    noise=st.floats(0.0, 0.9),
+)
+
+
+@every_rule
+@cases
+def test_what_is_certified_is_the_mode_of_the_joint(name, seed, places, vocabulary, noise):
+    joint = joints(seed, places, vocabulary, noise)
+    chosen = certified(RULES[name], joint)
+    if len(chosen):
+        part = only(joint, chosen)
+        mode = np.unravel_index(part.argmax(), part.shape)
+        assert tuple(marginals(joint).argmax(1)[chosen]) == mode
+
+
+@every_rule
+@cases
+def test_what_is_certified_is_what_greedy_decoding_reaches_in_any_order(
+    name, seed, places, vocabulary, noise
+):
+    joint = joints(seed, places, vocabulary, noise)
+    chosen = certified(RULES[name], joint)
+    if len(chosen):
+        part = only(joint, chosen)
+        together = tuple(marginals(joint).argmax(1)[chosen])
+        orders = itertools.permutations(range(len(chosen)))
+        assert {greedy(part, order) for order in orders} == {together}
+
+
+@pytest.mark.parametrize("places", [2, 3, 5])
+def test_the_bound_of_the_theorem_is_tight(places):
+    """A joint just outside of it, whose marginals point to a text that is not its mode.
+
+    p(one position differs) = 1/(n+1) + h/n each, p(all zeros) = 1/(n+1) - h, so that every
+    marginal of 0 is 1 - 1/(n+1) - h/n: all zeros by position, but no zeros by text.
+    """
+    h = 0.01
+    joint = np.zeros([2] * places)
+    joint[(0,) * places] = 1 / (places + 1) - h
+    for place in range(places):
+        joint[tuple(int(p == place) for p in range(places))] = 1 / (places + 1) + h / places
+    assert joint.sum() == pytest.approx(1)
+    assert (marginals(joint).argmax(1) == 0).all()
+    assert joint.argmax() != 0
+    assert len(certified(RULES["factor"], joint)) < places
