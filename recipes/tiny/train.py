@@ -24,9 +24,11 @@ from torch.nn import functional as F
 
 from data import Batch, mix
 from muon import Muon
+from unmask.models import weights
 from unmask.models.blocks import Transformer
 from unmask.models.families import tiny
 
+CPU = torch.device("cpu")
 WINDOWS = (8, 16, 32, 96)
 WINDOW_SHARE = 0.33
 NUMBER_SHARE = 0.33
@@ -38,6 +40,7 @@ def config(arguments: argparse.Namespace, tokenizer: Tokenizer) -> dict[str, obj
     return {
         "model_type": "unmask-tiny",
         "causal": arguments.kind == "causal",
+        "logit_shift": 1,  # both kinds: the masked model starts from the causal one, as Dream does
         "hidden_size": arguments.width,
         "num_hidden_layers": arguments.layers,
         "num_attention_heads": arguments.heads,
@@ -78,7 +81,7 @@ def masked_loss(model: Transformer, batch: Batch, draw: torch.Generator) -> Tens
     hidden, targets = masks(batch, draw)
     ids = batch.ids.masked_fill(hidden, model.card.mask_id)
     at = torch.arange(ids.shape[1]).expand_as(ids)
-    x = model.norm(model.hidden(ids, at)[targets])
+    x = model.norm(model.hidden(ids, at)[:, :-1][targets[:, 1:]])
     loss = F.cross_entropy(model.head(x), batch.ids[targets], reduction="none")
     per_row = targets.sum(1, keepdim=True).expand_as(targets)[targets]
     return (loss / per_row).sum() / len(ids)
@@ -148,6 +151,9 @@ def train(arguments: argparse.Namespace) -> None:
     tokenizer = Tokenizer.from_file(str(arguments.tokenizer))
     settings = config(arguments, tokenizer)
     model = fresh(settings, arguments.seed)
+    if arguments.init:
+        weights.fill(model, arguments.init, tiny.weight_names(settings), CPU, torch.float32)
+        model.requires_grad_(requires_grad=True)
     loss_of = causal_loss if arguments.kind == "causal" else masked_loss
     inner = [weight for weight in model.blocks.parameters() if weight.dim() == 2]
     outer = [weight for weight in model.parameters() if all(weight is not other for other in inner)]
@@ -202,14 +208,14 @@ def save(
 ) -> None:
     """A loadable checkpoint in bf16, and the state to resume from."""
     names = tiny.weight_names(settings)
-    weights = model.state_dict()
+    tensors = model.state_dict()
     out.mkdir(parents=True, exist_ok=True)
     save_file(
-        {k: weights[v].bfloat16().contiguous() for k, v in names.items()}, out / "model.safetensors"
+        {k: tensors[v].bfloat16().contiguous() for k, v in names.items()}, out / "model.safetensors"
     )
     (out / "config.json").write_text(json.dumps(settings, indent=2) + "\n")
     tokenizer.save(str(out / "tokenizer.json"))
-    state = {"model": weights, "optimisers": [o.state_dict() for o in optimisers], "step": step}
+    state = {"model": tensors, "optimisers": [o.state_dict() for o in optimisers], "step": step}
     torch.save(state, out / "resume.tmp")
     (out / "resume.tmp").replace(out / "resume.pt")
 
@@ -238,6 +244,7 @@ def parse() -> argparse.Namespace:
         "width": 128, "layers": 6, "heads": 4, "mlp": 352, "seed": 0, "save-every": 250,
     }.items():  # fmt: skip
         parser.add_argument(f"--{name}", type=int, default=value)
+    parser.add_argument("--init", type=Path, help="checkpoint folder whose weights to start from")
     parser.add_argument("--rate", type=float, default=0.02, help="peak learning rate of Muon")
     parser.add_argument("--outer-rate", type=float, default=4e-3, help="the same of AdamW")
     return parser.parse_args()

@@ -76,7 +76,8 @@ def test_the_reference_writes_the_first_position_of_a_block_at_its_refresh(cache
     ("steps", "written"),
     [
         # T = steps / 8 a block; after the refresh int(m (1 - t[i+1] / t[i])) on a grid from 1 to
-        # 0.001 in T steps, the last step takes the rest. T = 32: i = 1 gives int(31 / 31 - ...) = 0.
+        # 0.001 in T steps, the last step takes the rest. T = 32, m = 31, i = 1: t = 1 - 0.999 i / T
+        # gives 31 (1 - 0.93756 / 0.96878) = 0.999 and so nothing.
         (256, [1, 0, *[1] * 29, 2]),
         (128, [1, *[2] * 14, 3]),
         (64, [1, 4, 4, 4, 4, 4, 5, 6]),

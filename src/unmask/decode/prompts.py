@@ -65,7 +65,7 @@ def canvas_of(model: Model, prompt: Prompt, length: int, *, raw: bool) -> Canvas
         given = prompt.prompt
     ids = _ids(model, given, raw=raw, allow_empty=isinstance(prompt, Infill))
     card = model.card
-    if ids or not fixed:
+    if ids or not fixed or (card.causal and 0 not in fixed):
         check_ids(ids, card)
     if len(ids) + length > card.max_length:
         room = card.max_length - len(ids)

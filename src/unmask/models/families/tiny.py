@@ -40,7 +40,7 @@ def card(config: Mapping[str, Any], name: str) -> ModelCard:
         end_ids=(token(config, "eos_token_id", vocabulary),),
         pad_id=token(config, "pad_token_id", vocabulary),
         max_length=whole(config, "max_position_embeddings"),
-        logit_shift=int(causal),
+        logit_shift=int(config.get("logit_shift", causal)),
         causal=causal,
     )
 
