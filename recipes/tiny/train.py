@@ -129,9 +129,9 @@ def causal_loss(model: Transformer, batch: Batch, draw: torch.Generator) -> Tens
     return (loss / per_row).sum() / len(ids)
 
 
-def rate(step: int, steps: int, peak: float) -> float:
-    """Warm-up over 100 steps, constant, linear to zero over the last 40 %."""
-    return peak * min(1.0, (step + 1) / 100, (steps - step) / (0.4 * steps))
+def rate(step: int, steps: int, decay: float) -> float:
+    """Share of the peak: warm-up over 100 steps, constant, linear to zero in the ``decay`` part."""
+    return min(1.0, (step + 1) / 100, (steps - step) / (decay * steps))
 
 
 def rows_of_tasks(arguments: argparse.Namespace) -> dict[str, int]:
@@ -179,7 +179,8 @@ def train(arguments: argparse.Namespace) -> None:
             tokens += batch.ids.numel()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimiser, peak in peaks.items():
-            optimiser.param_groups[0]["lr"] = rate(step, arguments.steps, peak)
+            share = rate(step, arguments.steps, arguments.decay)
+            optimiser.param_groups[0]["lr"] = peak * share
             optimiser.step()
             optimiser.zero_grad()
         if step % 50 == 49:
@@ -247,6 +248,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--init", type=Path, help="checkpoint folder whose weights to start from")
     parser.add_argument("--rate", type=float, default=0.02, help="peak learning rate of Muon")
     parser.add_argument("--outer-rate", type=float, default=4e-3, help="the same of AdamW")
+    parser.add_argument("--decay", type=float, default=0.4, help="share of the steps")
     return parser.parse_args()
 
 

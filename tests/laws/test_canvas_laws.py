@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-from laws.simulate import MASK, canvases, walk
 
+from laws.simulate import MASK, canvases, walk
 from unmask import Trajectory
 from unmask.decode.schedules.whole import Whole
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from laws.simulate import canvases, walk
 
+from laws.simulate import canvases, walk
 from unmask import catalogue
 from unmask.decode.plan import widen
 

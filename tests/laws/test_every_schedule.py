@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from laws.simulate import canvases, walk
 
+from laws.simulate import canvases, walk
 from unmask import catalogue
 
 PACKAGE = "unmask.decode.schedules"
@@ -51,7 +53,7 @@ def test_a_walk_fills_the_canvas_in_at_most_one_forward_a_mask(name, canvas, len
 @given(canvas=canvases(), length=lengths, seed=seeds)
 def test_a_position_once_eligible_stays_so_until_it_is_written(name, canvas, length, seed):
     walked = turns(name, canvas, length, seed)
-    for before, after in zip(walked, walked[1:], strict=False):
+    for before, after in pairwise(walked):
         left = np.setdiff1d(before.window.eligible, before.written)
         assert np.isin(left, after.window.eligible).all()
 

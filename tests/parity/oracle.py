@@ -109,11 +109,11 @@ def _layer(x: list[Tensor], layer: Layer, sizes: Sizes) -> list[Tensor]:
             )
             share = scores.exp() / scores.exp().sum()
             mixed.append(sum(s * value[group] for s, value in zip(share, values, strict=True)))
-        row = row + layer.out.double() @ torch.cat(mixed)
-        inner = _normed(row, layer.mlp_norm, sizes.eps)
+        middle = row + layer.out.double() @ torch.cat(mixed)
+        inner = _normed(middle, layer.mlp_norm, sizes.eps)
         gate = layer.gate.double() @ inner
         after.append(
-            row + layer.down.double() @ (gate * gate.sigmoid() * (layer.up.double() @ inner))
+            middle + layer.down.double() @ (gate * gate.sigmoid() * (layer.up.double() @ inner))
         )
     return after
 

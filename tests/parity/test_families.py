@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import torch
+
+import unmask
 from checkpoints import (
     DREAM_CONFIG,
     LLADA_CONFIG,
@@ -13,8 +15,6 @@ from checkpoints import (
     write,
 )
 from parity.oracle import Sizes, dream_layer, llada_layer, logits
-
-import unmask
 
 TOLERANCE = 1e-4
 IDS = torch.randint(VOCABULARY, (11,), generator=torch.Generator().manual_seed(5)).tolist()

@@ -10,10 +10,10 @@ import json
 
 import pytest
 import torch
-from conftest import GOLDEN
-from doubles import births
 from safetensors.torch import load_file
 
+from conftest import GOLDEN
+from doubles import births
 from unmask import generate
 
 TOLERANCE = 2e-4

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import torch
-from doubles import FakeDenoiser, model_of, sure_of
 
+from doubles import FakeDenoiser, model_of, sure_of
 from unmask import Infill, generate
 from unmask.models.store import KeyValueStore, StoreSize
 

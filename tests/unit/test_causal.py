@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from checkpoints import CAUSAL_CONFIG, MASK, write_causal
-from doubles import births
 
 import unmask
+from checkpoints import CAUSAL_CONFIG, MASK, write_causal
+from doubles import births
 from unmask import generate
 
 LIMITS = {"max_new_tokens": 12, "early_stop": False}

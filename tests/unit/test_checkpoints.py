@@ -6,10 +6,12 @@ import json
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
+
+import unmask
 from checkpoints import (
     DREAM_CONFIG,
     LLADA_CONFIG,
-    causal_shapes,
     dream_shapes,
     llada_shapes,
     random_tensors,
@@ -18,9 +20,6 @@ from checkpoints import (
     write_dream,
     write_llada,
 )
-from safetensors.torch import load_file, save_file
-
-import unmask
 from unmask import CheckpointError
 
 NORM = "model.transformer.ln_f.weight"
@@ -47,7 +46,10 @@ def shard(folder, parts=2):
     tensors = load_file(whole)
     whole.unlink()
     names = sorted(tensors)
-    files = {name: f"model-{at % parts + 1:05}-of-{parts:05}.safetensors" for at, name in enumerate(names)}
+    files = {
+        name: f"model-{at % parts + 1:05}-of-{parts:05}.safetensors"
+        for at, name in enumerate(names)
+    }
     for file in set(files.values()):
         save_file({name: tensors[name] for name in names if files[name] == file}, folder / file)
     index = {"metadata": {}, "weight_map": files}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from doubles import FakeDenoiser, births, model_of, sure_of
 
+from doubles import FakeDenoiser, births, model_of, sure_of
 from unmask import generate
 from unmask.decode.plan import Plan, widen
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from checkpoints import write_dream, write_llada
 
 import unmask
+from checkpoints import write_dream, write_llada
 from unmask import generate
 from unmask.models.blocks import Body, RMSNorm, Rotary, rotate
 
@@ -80,7 +80,9 @@ def test_a_bf16_model_stays_near_its_float32_self(written, tmp_path):
 @pytest.mark.parametrize("cache", ["none", "prefix", "dual"])
 def test_a_bf16_model_decodes(cache, tmp_path):
     model = unmask.load(write_dream(tmp_path), "cpu", "bfloat16")
-    [result] = generate(model, [1, 2, 3], "fast-dllm", max_new_tokens=8, block_length=4, cache=cache)
+    [result] = generate(
+        model, [1, 2, 3], "fast-dllm", max_new_tokens=8, block_length=4, cache=cache
+    )
     assert len(result.token_ids) == 8
 
 

@@ -6,8 +6,8 @@ from copy import copy
 from dataclasses import replace
 
 import pytest
-from doubles import FakeDenoiser, births, model_of, sure_of
 
+from doubles import FakeDenoiser, births, model_of, sure_of
 from unmask import generate
 
 END, PAD = 5, 0

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from checkpoints import write_dream, write_llada
-from doubles import births
 
 import unmask
+from checkpoints import write_dream, write_llada
+from doubles import births
 from unmask import generate
 
 CACHES = ["none", "prefix", "dual"]

@@ -11,8 +11,8 @@ The model is context free, so caches change nothing and every count can be worke
 from __future__ import annotations
 
 import pytest
-from doubles import FakeDenoiser, births, model_of, per_block, sure_of
 
+from doubles import FakeDenoiser, births, model_of, per_block, sure_of
 from unmask import generate
 
 CONFIDENCES = [0.55 + 0.42 * place / 18 for place in range(19)]

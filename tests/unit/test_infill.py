@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from checkpoints import write_causal
-from doubles import MASK, FakeDenoiser, births, model_of, sure_of
 
 import unmask
+from checkpoints import write_causal
+from doubles import MASK, FakeDenoiser, births, model_of, sure_of
 from unmask import Infill, PromptError, generate
 from unmask.canvas.canvas import Canvas
 
@@ -138,7 +138,7 @@ def test_a_full_canvas_is_an_error():
         (Infill(prompt=[3]), "the infill has no parts"),
         (Infill([4], 0, prompt=[3]), "a gap of 0 tokens"),
         (Infill([4], -2, prompt=[3]), "a gap of -2 tokens"),
-        (Infill([4], True, prompt=[3]), "a gap of True tokens"),
+        (Infill([4], bool(1), prompt=[3]), "a gap of True tokens"),
         (Infill([4], 1.5, prompt=[3]), r"infill part 1\.5"),
         (Infill([4, 99], 1, prompt=[3]), "token id 99 is outside"),
         (Infill([4, "a"], 1, prompt=[3]), "token id 'a' is outside"),

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from checkpoints import LENGTH, write_llada
-from doubles import FakeDenoiser, births, model_of, sure_of
 
 import unmask
+from checkpoints import LENGTH, write_llada
+from doubles import FakeDenoiser, births, model_of, sure_of
 from unmask import InputError, PromptError, generate
 
 
@@ -64,7 +64,9 @@ def test_a_canvas_may_be_as_long_as_the_model_takes(short):
 
 
 def test_a_canvas_one_too_long_is_refused_with_the_room_there_is(short):
-    with pytest.raises(PromptError, match=r"90 prompt tokens and max_new_tokens=7 .* 96 .*at most 6"):
+    with pytest.raises(
+        PromptError, match=r"90 prompt tokens and max_new_tokens=7 .* 96 .*at most 6"
+    ):
         generate(short, [1] * 90, max_new_tokens=7, block_length=7)
 
 

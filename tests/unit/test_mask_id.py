@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from doubles import MASK, FakeDenoiser, model_of, sure_of
 
+from doubles import MASK, FakeDenoiser, model_of, sure_of
 from unmask import generate
 
 RULES = [

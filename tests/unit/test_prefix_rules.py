@@ -1,13 +1,13 @@
-"""How many of a confidence profile `factor` and `frechet` accept, in small and against brute force."""
+"""How many of a row of confidences `factor` and `frechet` accept: small cases and brute force."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-from doubles import sure_of
 from hypothesis import given
 from hypothesis import strategies as st
 
+from doubles import sure_of
 from unmask.decode.proposal import Proposal
 from unmask.decode.slate import Slate
 from unmask.decode.strategies.factor import Factor

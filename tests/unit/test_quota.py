@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from doubles import FakeDenoiser, births, model_of, sure_of
 
+from doubles import FakeDenoiser, births, model_of, sure_of
 from unmask import generate
 from unmask.decode.slate import Slate, quota
 

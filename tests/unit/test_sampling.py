@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from doubles import FakeDenoiser, model_of, sure_of
 from hypothesis import given
 from hypothesis import strategies as st
 
+from doubles import FakeDenoiser, model_of, sure_of
 from unmask import generate
 from unmask.decode.proposal import Proposal, Sampling, draw, filtered, propose
 
@@ -31,7 +31,7 @@ def frequencies(logits, sampling, seed=0):
 @pytest.mark.parametrize(
     ("temperature", "expected"),
     [
-        # softmax((1, 0, -1) / T)
+        # The soft-max of (1, 0, -1) / T.
         (0.5, [0.867, 0.117, 0.016]),
         (1.0, [0.665, 0.245, 0.090]),
         (2.0, [0.506, 0.307, 0.186]),

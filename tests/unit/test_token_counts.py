@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from doubles import FakeDenoiser, births, model_of, sure_of
 
+from doubles import FakeDenoiser, births, model_of, sure_of
 from unmask import generate
 
 END = 5

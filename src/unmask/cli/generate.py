@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace) -> None:
         _refuse(arguments, ("prompt", "infill", "save"), "--prompts")
         batch.run(arguments)
         return
-    _refuse(arguments, ("out",), "a single prompt; print with --json and redirect it")
+    _refuse(arguments, ("out",), "a single prompt")
     prompt = _prompt(arguments)
     model = options.load_model(arguments)
     preset = options.preset_name(arguments, model)
@@ -104,7 +104,8 @@ def _prompt(arguments: argparse.Namespace) -> Prompt:
 def _refuse(arguments: argparse.Namespace, names: tuple[str, ...], reason: str) -> None:
     for name in names:
         if getattr(arguments, name) is not None:
-            raise InputError(f"{name} cannot be combined with {reason}")
+            shown = "a prompt" if name == "prompt" else f"--{name}"
+            raise InputError(f"{shown} cannot be combined with {reason}; drop one of the two")
 
 
 def _show(

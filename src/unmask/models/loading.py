@@ -156,7 +156,7 @@ def find_folder(name: str) -> Path:
     if name in builtin():
         return builtin()[name]
     path = Path(name).expanduser()
-    if path.is_dir():
+    if name and path.is_dir():
         return path
     if path.exists():
         raise CheckpointError(f"model={name!r} is a file; give the folder that holds config.json")
