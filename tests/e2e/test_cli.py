@@ -57,10 +57,15 @@ def test_fast_dllm_needs_fewer_forwards_and_positions_than_vanilla():
 
 
 def test_infill_keeps_the_fixed_text_and_fills_the_gaps():
-    done = unmask(
-        "generate", QUESTION, "--infill", "Mia starts with[1] apples. The answer is[1].", "--json"
+    fixed = (
+        "We solve this in small steps. Mia starts with[1] apples. Step 1: Mia[2] apples, "
+        "so 12 + 7 =[1]. In the end Mia has[1] apples. The answer is[1]."
     )
-    assert json.loads(done.stdout)["text"] == "Mia starts with 12 apples. The answer is 19."
+    done = unmask("generate", QUESTION, "--infill", fixed, "--json")
+    assert json.loads(done.stdout)["text"] == (
+        "We solve this in small steps. Mia starts with 12 apples. Step 1: Mia buys 7 apples, "
+        "so 12 + 7 = 19. In the end Mia has 19 apples. The answer is 19."
+    )
 
 
 def test_a_saved_trajectory_can_be_inspected(tmp_path):

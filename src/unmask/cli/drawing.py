@@ -21,10 +21,11 @@ def draw(tokens_L: Ids, born_L: Births, step: int, codec: TextCodec | None) -> T
     """The answer after forward ``step``. Without a tokenizer the ids themselves are shown."""
     text = Text()
     for token, born in zip(tokens_L.tolist(), born_L.tolist(), strict=True):
-        if born == MASKED or born > step:
-            text.append(" ░", MASK)
-        else:
-            text.append(codec.decode([token]) if codec else f" {token}", _style(born, step))
+        hidden = born == MASKED or born > step
+        piece = " ░" if hidden else codec.decode([token]) if codec else f" {token}"
+        word = piece.lstrip(" ")
+        text.append(" " * (len(piece) - len(word)))  # unstyled: SVG drops a span's leading spaces
+        text.append(word, MASK if hidden else _style(born, step))
     return text
 
 

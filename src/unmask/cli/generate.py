@@ -31,7 +31,7 @@ examples:
   unmask generate "Solve this sudoku: 0 2 1 0 1 0 4 0 3 1 0 0 2 4 0 0" --max-new-tokens 32
   unmask generate "..." --preset vanilla --json        the slow baseline, as one JSON object
   unmask generate "..." --cache prefix --factor 1.0    another cache and another rule
-  unmask generate "..." --infill "So 12 + 7 = [1]."    [n] is a gap of n tokens, the rest is fixed
+  unmask generate "..." --infill "So 12 + 7 =[1]."     [n] is a gap of n tokens, the rest is fixed
   unmask generate --prompts in.jsonl --out out.jsonl   a batch; give it again to go on after Ctrl-C
 """
 GAP = re.compile(r" ?\[(\d+)\]")

@@ -158,7 +158,7 @@ def find_folder(name: str) -> Path:
     path = Path(name).expanduser()
     if name and path.is_dir():
         return path
-    if path.exists():
+    if name and path.exists():
         raise CheckpointError(f"model={name!r} is a file; give the folder that holds config.json")
     if re.fullmatch(r"[\w.-]+/[\w.-]+", name):
         return _download(name)
@@ -173,7 +173,7 @@ def _download(name: str) -> Path:
     try:
         return Path(snapshot_download(name, allow_patterns=DOWNLOADED))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise CheckpointError(
             f"model={name!r} is no folder here and cannot be downloaded ({reason}); "
             "check the name and the connection, or give a checkpoint folder"
