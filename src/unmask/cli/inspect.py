@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +28,8 @@ examples:
   unmask inspect mia.trajectory --table
 """
 
+WIDTH = 200  # of the table in a file or pipe
+
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
@@ -43,6 +47,8 @@ def run(arguments: argparse.Namespace) -> None:
     codec = _codec(arguments.model, trajectory.model)
     console = Console(highlight=False)
     if arguments.table or not console.is_terminal:
+        if not console.is_terminal:
+            console.width = WIDTH
         console.print(_table(trajectory, codec))
         return
     start = trajectory.prompt_length
@@ -74,9 +80,15 @@ def _table(trajectory: Trajectory, codec: tokenizer.TextCodec | None) -> Table:
     for step in range(1, trajectory.steps + 1):
         at = start + np.flatnonzero(trajectory.born_L[start:] == step)
         ids = trajectory.tokens_L[at].tolist()
-        shown = [
-            codec.decode([token], keep_special=True).strip() if codec else str(token)
-            for token in ids
-        ]
-        table.add_row(str(step), str(trajectory.fed[step - 1]), str(len(at)), " ".join(shown))
+        shown = " ".join(
+            _runs([codec.decode([t], keep_special=True) if codec else str(t) for t in ids])
+        )
+        table.add_row(str(step), str(trajectory.fed[step - 1]), str(len(at)), shown)
     return table
+
+
+def _runs(words: list[str]) -> Iterator[str]:
+    """Words without their spaces; repeated ones (padding behind the end) are counted."""
+    for word, same in itertools.groupby(word.strip() for word in words):
+        count = len(list(same))
+        yield word if count == 1 else f"{word} x{count}"
