@@ -10,9 +10,17 @@ from hypothesis import strategies as st
 
 from unmask.canvas.canvas import Canvas
 from unmask.decode.plan import FRESH, CachePolicy, Plan
+from unmask.decode.settings import Settings
 from unmask.decode.window import Schedule, Window
 
 MASK = 99
+
+
+def settings(**given) -> Settings:
+    """Settings of a variant that is tried by itself."""
+    values = {"max_new_tokens": 24, "block_length": 4, "early_stop": False}
+    names = {"schedule": "blocks", "strategy": "threshold", "cache": "none"}
+    return Settings(**{**values, **names, **given})
 
 
 class Turn(NamedTuple):

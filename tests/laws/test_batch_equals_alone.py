@@ -48,8 +48,8 @@ class Request(NamedTuple):
 @st.composite
 def requests(draw):
     overrides = {
-        "schedule": draw(st.sampled_from(["blocks", "blocks", "whole", "left_to_right"])),
-        "cache": draw(st.sampled_from(["none", "prefix", "dual"])),
+        "schedule": draw(st.sampled_from(["blocks", "pipelined", "whole", "left_to_right"])),
+        "cache": draw(st.sampled_from(["none", "prefix", "dual", "delayed"])),
         "max_new_tokens": draw(st.sampled_from([1, 5, 8, 12])),
         "block_length": draw(st.sampled_from([1, 4, 8])),
         **draw(st.sampled_from(SAMPLINGS)),
@@ -57,6 +57,10 @@ def requests(draw):
     }
     if draw(st.booleans()):
         overrides["early_stop"] = draw(st.booleans())
+    if overrides["cache"] == "delayed":
+        overrides |= {"delay": draw(st.integers(0, 3)), "refresh": draw(st.integers(2, 5))}
+    if overrides["schedule"] in {"blocks", "pipelined"} and draw(st.booleans()):
+        overrides["horizon"] = draw(st.integers(0, 2))
     return Request(draw(prompts), draw(st.sampled_from(["vanilla", "fast-dllm"])), overrides)
 
 

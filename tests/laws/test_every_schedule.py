@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from laws.simulate import canvases, walk
+from laws.simulate import canvases, settings, walk
 from unmask import catalogue
 
 PACKAGE = "unmask.decode.schedules"
@@ -19,7 +19,7 @@ seeds = st.integers(0, 2**32 - 1)
 
 
 def turns(name, canvas, length, seed):
-    schedule = catalogue.find(PACKAGE, name, "schedule").build(length)
+    schedule = catalogue.find(PACKAGE, name, "schedule").build(settings(block_length=length))
     return list(walk(canvas, schedule, seed))
 
 
@@ -70,7 +70,7 @@ def test_since_is_the_forward_after_which_the_block_became_the_frontier(name, ca
 @given(canvas=canvases(), length=lengths, seed=seeds)
 def test_a_schedule_is_a_function_of_the_canvas(name, canvas, length, seed):
     """A canvas rebuilt from its parts, and asked for out of order, is answered in the same way."""
-    schedule = catalogue.find(PACKAGE, name, "schedule").build(length)
+    schedule = catalogue.find(PACKAGE, name, "schedule").build(settings(block_length=length))
     for turn in reversed(turns(name, canvas, length, seed)):
         again = schedule(turn.canvas)
         assert again.frontier == turn.window.frontier

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from unmask import InputError, catalogue
-from unmask.decode import policy
+from unmask.decode import presets
 
 PLUGINS = {
     "strategy": "unmask.decode.strategies",
@@ -36,7 +36,7 @@ def test_an_unknown_name_is_told_with_the_known_ones_and_the_nearest():
     with pytest.raises(InputError) as caught:
         catalogue.find(PLUGINS["cache"], "prefx", "cache")
     assert str(caught.value) == (
-        "cache='prefx' is not known; choose one of causal, dual, none, prefix; "
+        "cache='prefx' is not known; choose one of causal, delayed, dual, none, prefix; "
         "did you mean 'prefix'?"
     )
 
@@ -47,4 +47,4 @@ def test_a_name_cannot_be_a_path():
 
 
 def test_every_preset_says_what_it_is():
-    assert set(policy.ABOUT) == set(policy.PRESETS)
+    assert set(presets.ABOUT) == set(presets.PRESETS)

@@ -81,8 +81,10 @@ def test_a_commit_refuses_positions_that_are_written():
         canvas.commit(np.array([1]), np.array([6]))
 
 
-def test_filling_closes_what_is_open_and_nothing_else():
-    canvas = Canvas.start([1], 3, 9).commit(np.array([2]), np.array([5])).fill(7)
-    assert canvas.tokens_L.tolist() == [1, 7, 5, 7]
-    assert canvas.born_L.tolist() == [0, 1, 1, 1]
+def test_a_cut_pads_all_behind_it_and_keeps_the_births_of_padding_that_was_there():
+    canvas = Canvas.start([1], 4, 9).commit(np.array([2, 3]), np.array([7, 5]))
+    canvas = canvas.commit(np.array([1]), np.array([6])).cut(2, 7)
+    assert canvas.tokens_L.tolist() == [1, 6, 7, 7, 7]
+    assert canvas.born_L.tolist() == [0, 2, 1, 2, 2]
     assert canvas.done
+    assert canvas.cut(2, 7).born_L.tolist() == canvas.born_L.tolist()

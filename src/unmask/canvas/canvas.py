@@ -78,11 +78,12 @@ class Canvas:
         born[at] = self.step + 1
         return self._next(after, born, self.step + 1)
 
-    def fill(self, token: int) -> Canvas:
-        """Close every open position with ``token``, as written by the last forward."""
+    def cut(self, end: int, pad: int) -> Canvas:
+        """Everything from position ``end`` on is ``pad``, written there by the last forward."""
         after, born = self.tokens_L.copy(), self.born_L.copy()
-        after[self.open] = token
-        born[self.open] = self.step
+        changed = (after[end:] != pad) | (born[end:] == MASKED)
+        after[end:] = pad
+        born[end:][changed] = self.step
         return self._next(after, born, self.step)
 
     def _next(self, tokens_L: Ids, born_L: Births, step: int) -> Canvas:

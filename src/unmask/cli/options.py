@@ -6,15 +6,31 @@ import argparse
 from typing import Any
 
 from unmask import catalogue
-from unmask.decode import policy
+from unmask.decode import policy, presets
 from unmask.models.loading import Model, load
 
 MODEL_FIELDS = ("model", "device", "dtype")
 SAMPLING = ("temperature", "top_p", "top_k", "seed")
 DECODING = (
     "max_new_tokens", "block_length", "schedule", "strategy", "cache", "threshold", "factor",
-    "delta", "steps", "early_stop", "compat",
+    "delta", "steps", "early_stop", "compat", "block_add_threshold", "delay", "refresh", "horizon",
 )  # fmt: skip
+NUMBERS: dict[str, tuple[type, str, str]] = {
+    "--max-new-tokens": (int, "N", "length of the answer canvas"),
+    "--block-length": (int, "N", "positions in a block"),
+    "--threshold": (
+        float, "X", "least confidence (strategy threshold) or most entropy in nats (low_entropy)"
+    ),
+    "--factor": (float, "X", "for strategy factor, say 1.0"),
+    "--delta": (float, "X", "for strategy frechet, say 0.25"),
+    "--steps": (int, "N", "forwards of the answer (fixed_steps)"),
+    "--block-add-threshold": (
+        float, "X", "share of a block after which the next one enters (pipelined), say 0.1"
+    ),
+    "--delay": (int, "N", "forwards until a finished block is kept (delayed)"),
+    "--refresh": (int, "N", "feed everything every N forwards (delayed)"),
+    "--horizon": (int, "N", "feed only N blocks of masks behind the open ones"),
+}  # fmt: skip
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
@@ -33,13 +49,9 @@ def add_model(parser: argparse.ArgumentParser) -> None:
 
 def add_decoding(parser: argparse.ArgumentParser) -> None:
     """--preset and everything that overrides it."""
-    presets = "\n".join(f"{name}: {about}" for name, about in policy.ABOUT.items())
+    known = "\n".join(f"{name}: {about}" for name, about in presets.ABOUT.items())
     group = parser.add_argument_group("decoding (each option overrides the preset)")
-    group.add_argument("--preset", metavar="NAME", help=presets.replace("\n", "; "))
-    group.add_argument(
-        "--max-new-tokens", type=int, metavar="N", help="length of the answer canvas"
-    )
-    group.add_argument("--block-length", type=int, metavar="N", help="positions in a block")
+    group.add_argument("--preset", metavar="NAME", help=known.replace("\n", "; "))
     for kind, folder in (
         ("schedule", "schedules"),
         ("strategy", "strategies"),
@@ -47,15 +59,8 @@ def add_decoding(parser: argparse.ArgumentParser) -> None:
     ):
         known = ", ".join(catalogue.names(f"unmask.decode.{folder}"))
         group.add_argument(f"--{kind}", metavar="NAME", help=known)
-    group.add_argument(
-        "--threshold", type=float, metavar="X",
-        help="least confidence (strategy threshold) or most entropy in nats (low_entropy)",
-    )  # fmt: skip
-    group.add_argument("--factor", type=float, metavar="X", help="for strategy factor, say 1.0")
-    group.add_argument("--delta", type=float, metavar="X", help="for strategy frechet, say 0.25")
-    group.add_argument(
-        "--steps", type=int, metavar="N", help="forwards of the answer (fixed_steps)"
-    )
+    for flag, (number, metavar, about) in NUMBERS.items():
+        group.add_argument(flag, type=number, metavar=metavar, help=about)
     group.add_argument(
         "--early-stop", action=argparse.BooleanOptionalAction, default=None,
         help="stop once an end token stands before the first mask",

@@ -64,11 +64,13 @@ def generate(
 ) -> list[Result]:
     """Answer ``prompts`` (text, chat messages, token ids or `Infill`), in their order.
 
-    ``preset``: vanilla, fast-dllm or ar; the default fits the model. ``batch_size`` rows share a
-    forward. ``raw`` leaves the chat template away. Overrides are flat: ``max_new_tokens``,
-    ``block_length``, ``schedule``, ``strategy``, ``cache``, ``threshold`` (a probability; nats for
-    low_entropy), ``factor``, ``delta``, ``steps`` (forwards of the whole answer), ``temperature``,
-    ``top_p``, ``top_k``, ``seed``, ``early_stop``, ``compat``.
+    ``preset``: vanilla, fast-dllm, dparallel, d3llm or ar; the default fits the model.
+    ``batch_size`` rows share a forward. ``raw`` leaves the chat template away. Overrides are flat:
+    ``max_new_tokens``, ``block_length``, ``schedule``, ``strategy``, ``cache``, ``threshold`` (a
+    probability; nats for low_entropy), ``factor``, ``delta``, ``steps`` (forwards of the whole
+    answer), ``temperature``, ``top_p``, ``top_k``, ``seed``, ``early_stop``, ``compat``,
+    ``block_add_threshold`` (a share, for pipelined), ``delay`` and ``refresh`` (forwards, for
+    delayed), ``horizon`` (blocks).
 
     Raises:
         InputError: a setting or prompt that cannot be; the message says what to type instead.

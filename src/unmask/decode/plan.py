@@ -15,17 +15,20 @@ from unmask.canvas.canvas import Canvas
 from unmask.decode.window import Window
 
 Range = tuple[int, int]
-Memory = int
-FRESH: Memory = -1
+Memory = tuple[int, ...]
+FRESH: Memory = ()
 
 
 class Plan(NamedTuple):
     """``feed`` goes through the model, ``read`` is attended to from the store, ``ask`` (open
-    positions, ascending) is what the strategy decides on."""
+    positions, ascending) is what the strategy decides on. ``narrow``: a shifted model is not fed
+    the position before, and the first fed row speaks for itself (a defect that ``compat`` replays).
+    """
 
     feed: Range
     read: tuple[Range, ...]
     ask: NDArray[np.intp]
+    narrow: bool = False
 
     @property
     def fed(self) -> int:
@@ -55,7 +58,7 @@ def widen(plan: Plan, shift: int) -> Plan:
     The position is recomputed instead of read, so that the two sets stay disjoint.
     """
     start = plan.feed[0]
-    if not shift or start == 0 or not len(plan.ask) or plan.ask[0] - shift >= start:
+    if not shift or plan.narrow or start == 0 or not len(plan.ask) or plan.ask[0] - shift >= start:
         return plan
     cut = start - shift
     read = tuple((a, cut if b == start else b) for a, b in plan.read)

@@ -1,4 +1,4 @@
-"""A policy: schedule, strategy, cache, sampling, stop rule. Presets are the published systems."""
+"""A policy: schedule, strategy, cache, sampling and stop rule, from a preset and flat overrides."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from unmask import catalogue
 from unmask.decode.plan import CachePolicy
+from unmask.decode.presets import BY_FAMILY, PRESETS
 from unmask.decode.proposal import Sampling
 from unmask.decode.settings import Settings, in_range, whole_number
 from unmask.decode.slate import Strategy
@@ -15,34 +16,9 @@ from unmask.decode.window import Schedule
 from unmask.errors import InputError
 from unmask.models.denoiser import ModelCard
 
-PRESETS: dict[str, dict[str, Any]] = {
-    # One token per forward, the whole canvas every time, to the end of it: LLaDA as published.
-    "vanilla": {
-        "schedule": "blocks",
-        "strategy": "fixed_steps",
-        "cache": "none",
-        "early_stop": False,
-    },
-    # Wu et al. 2025. Early exit is ours: it leaves the text before the end token as it is.
-    "fast-dllm": {
-        "schedule": "blocks",
-        "strategy": "threshold",
-        "cache": "dual",
-        "early_stop": True,
-    },
-    # The autoregressive baseline.
-    "ar": {
-        "schedule": "left_to_right",
-        "strategy": "fixed_steps",
-        "cache": "causal",
-        "early_stop": True,
-    },
-}
-ABOUT = {
-    "vanilla": "one token per forward, no cache, no early exit (the published baseline)",
-    "fast-dllm": "block-wise KV cache and confidence-aware parallel decoding (Fast-dLLM)",
-    "ar": "left to right with an ordinary KV cache (causal models only)",
-}
+SCHEDULES, STRATEGIES, CACHES = (
+    f"unmask.decode.{folder}" for folder in ("schedules", "strategies", "caches")
+)
 RULES = {"threshold", "factor", "delta"}
 """Settings that belong to certain strategies only."""
 IMPLIED = {"factor": "factor", "delta": "frechet", "threshold": "threshold", "steps": "fixed_steps"}
@@ -83,7 +59,10 @@ def make(
         if name not in OVERRIDES:
             raise InputError(catalogue.unknown("option", name, sorted(OVERRIDES)))
     given = {name: value for name, value in overrides.items() if value is not None}
-    values = {**defaults, **PRESETS[preset], **given}
+    published = dict(BY_FAMILY.get((preset, card.family), {}))
+    if given.keys() & {"strategy", *RULES}:
+        published.pop("threshold", None)  # it is meant for the preset's own strategy
+    values = {**defaults, **PRESETS[preset], **published, **given}
     values["strategy"] = _strategy_name(values["strategy"], given)
     if given.get("compat") and "early_stop" not in given:
         values["early_stop"] = False  # the references decode to the end of the canvas
@@ -93,7 +72,9 @@ def make(
         cached=values["cache"] in {"prefix", "dual"},
     )
     _check(settings, card, preset)
-    return _build(settings)
+    made = _build(settings)
+    _check_uses(settings, given)
+    return made
 
 
 def _strategy_name(preset_strategy: str, given: Mapping[str, Any]) -> str:
@@ -102,7 +83,7 @@ def _strategy_name(preset_strategy: str, given: Mapping[str, Any]) -> str:
         raise InputError(f"{' and '.join(rules)} belong to different strategies; give one of them")
     named = given.get("strategy")
     name: str = named or preset_strategy
-    module = catalogue.find("unmask.decode.strategies", name, "strategy")
+    module = catalogue.find(STRATEGIES, name, "strategy")
     asked = rules or [field for field in ("steps",) if field in given]
     if named is None and asked and not set(asked) & set(module.USES):
         return IMPLIED[asked[0]]
@@ -115,11 +96,30 @@ def _strategy_name(preset_strategy: str, given: Mapping[str, Any]) -> str:
     return name
 
 
+def _check_uses(settings: Settings, given: Mapping[str, Any]) -> None:
+    """Whether schedule and cache take the settings that belong to such files."""
+    for kind, package in (("schedule", SCHEDULES), ("cache", CACHES)):
+        chosen: str = getattr(settings, kind)
+        takers = {
+            name: catalogue.find(package, name, kind).USES for name in catalogue.names(package)
+        }
+        for field in sorted({field for uses in takers.values() for field in uses} & given.keys()):
+            if field not in takers[chosen]:
+                able = " or ".join(name for name, uses in takers.items() if field in uses)
+                raise InputError(
+                    f"{field}={given[field]!r} has no meaning for {kind}={chosen!r}; "
+                    f"use {kind}={able} or drop {field}"
+                )
+
+
 def _check(settings: Settings, card: ModelCard, preset: str) -> None:
     whole_number("max_new_tokens", settings.max_new_tokens, 1, "a whole number of at least 1")
     whole_number("block_length", settings.block_length, 1, "a whole number of at least 1")
     if settings.steps is not None:
         whole_number("steps", settings.steps, 1, "a whole number of at least 1")
+    if settings.horizon is not None:
+        hint = "a number of blocks, 0 or more, or leave it out to feed all of them"
+        whole_number("horizon", settings.horizon, 0, hint)
     if settings.seed is not None:
         hint = "a whole number from 0 to 2**64 - 1"
         whole_number("seed", settings.seed, 0, hint, high=2**64 - 1)
@@ -153,13 +153,10 @@ def _check_sampling(settings: Settings) -> None:
 
 
 def _build(settings: Settings) -> Policy:
-    schedule = catalogue.find("unmask.decode.schedules", settings.schedule, "schedule")
-    strategy = catalogue.find("unmask.decode.strategies", settings.strategy, "strategy")
-    cache = catalogue.find("unmask.decode.caches", settings.cache, "cache")
     return Policy(
-        schedule=schedule.build(settings.block_length),
-        strategy=strategy.build(settings),
-        cache=cache.build(settings.shifted and settings.compat == "reference"),
+        schedule=catalogue.find(SCHEDULES, settings.schedule, "schedule").build(settings),
+        strategy=catalogue.find(STRATEGIES, settings.strategy, "strategy").build(settings),
+        cache=catalogue.find(CACHES, settings.cache, "cache").build(settings),
         sampling=Sampling(settings.temperature, settings.top_p, settings.top_k),
         early_stop=settings.early_stop,
         seed=settings.seed,

@@ -30,6 +30,10 @@ class Settings:
     top_k: int | None = None
     seed: int | None = None
     compat: str | None = None
+    block_add_threshold: float | None = None
+    delay: int | None = None
+    refresh: int | None = None
+    horizon: int | None = None
     shifted: bool = False
     cached: bool = False
 

@@ -121,7 +121,8 @@ def _commit(turn: _Turn, host: NDArray[np.float32], denoiser: Denoiser) -> Commi
     row.canvas = row.canvas.commit(at, tokens)
     row.fed.append(turn.plan.fed)
     if row.policy.early_stop:
-        row.canvas = stop_early(row.canvas, denoiser.card)
+        ahead = row.policy.schedule.ahead
+        row.canvas = stop_early(row.canvas, denoiser.card, ahead=ahead)
     scores = confidence[chosen].astype(np.float64)
     return Commit(row.index, row.canvas.step, at, tokens, scores, turn.plan.fed, turn.plan.seen)
 

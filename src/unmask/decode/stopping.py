@@ -18,15 +18,18 @@ def end_of(tokens: Ids | Sequence[int], end_ids: tuple[int, ...]) -> int:
     return int(hit.argmax()) if hit.any() else len(tokens)
 
 
-def stop_early(canvas: Canvas, card: ModelCard) -> Canvas:
-    """Close the canvas with padding once an end token stands before the first mask.
+def stop_early(canvas: Canvas, card: ModelCard, *, ahead: bool) -> Canvas:
+    """Put padding behind the first end token.
 
-    Exact for block-wise decoding: later blocks cannot change earlier text. Canvases with fixed text
-    behind the prompt are decoded to their end, for an end token in a gap ends nothing.
+    Without ``ahead`` it counts once no mask stands before it. That is exact for block-wise
+    decoding: later blocks cannot change earlier text. A schedule that writes ``ahead`` meets end
+    tokens behind masks; what stands behind such a one is dropped at once (d3LLM), and an end token
+    further left moves the cut there. Canvases with fixed text behind the prompt are decoded to
+    their end, for an end token in a gap ends nothing.
     """
-    if canvas.done or canvas.has_fixed_text:
+    if canvas.has_fixed_text:
         return canvas
-    written = canvas.tokens_L[canvas.prompt_length : canvas.open[0]]
-    if end_of(written, card.end_ids) < len(written):
-        return canvas.fill(card.pad_id)
-    return canvas
+    stop = len(canvas) if ahead or canvas.done else canvas.open[0]
+    written = canvas.tokens_L[canvas.prompt_length : stop]
+    end = end_of(written, card.end_ids)
+    return canvas.cut(canvas.prompt_length + end + 1, card.pad_id) if end < len(written) else canvas

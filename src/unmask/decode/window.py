@@ -15,24 +15,43 @@ class Window(NamedTuple):
 
     ``eligible``: open positions that may be written, ascending. ``frontier``: start and stop of the
     first unfinished block, in which at least one token is owed. ``since``: the forward after which
-    this block became the frontier.
+    this block became the frontier. ``stop``: end of the last block in flight. ``reach``: end of
+    what the model gets to see; masks behind it are left out of the forward.
     """
 
     eligible: NDArray[np.intp]
     frontier: tuple[int, int]
     since: int
+    stop: int
+    reach: int
 
 
 class Schedule(Protocol):
     """A pure function of the canvas: births tell the age and the progress of every block."""
+
+    ahead: bool
+    """Whether it opens blocks before those on their left are finished."""
 
     def __call__(self, canvas: Canvas) -> Window:
         """The window of an unfinished canvas."""
         ...
 
 
-def block_window(canvas: Canvas, start: int, stop: int) -> Window:
-    """The window of a single open block [start, stop)."""
+def window_of(canvas: Canvas, frontier: tuple[int, int], stop: int, unseen: int = 0) -> Window:
+    """The window of the blocks from the ``frontier`` to ``stop``.
+
+    The last ``unseen`` positions are left out of the forward, never in a canvas with fixed text:
+    what stands behind a gap belongs to the question.
+    """
+    start = frontier[0]
     before = canvas.born_L[canvas.prompt_length : start]
     eligible = np.flatnonzero(canvas.born_L[start:stop] == MASKED) + start
-    return Window(eligible, (start, stop), int(before.max(initial=0)))
+    reach = len(canvas) if canvas.has_fixed_text else len(canvas) - unseen
+    return Window(eligible, frontier, int(before.max(initial=0)), stop, reach)
+
+
+def beyond(canvas: Canvas, stop: int, block_length: int, horizon: int | None) -> int:
+    """How many positions lie more than ``horizon`` blocks behind ``stop``; None: 0."""
+    if horizon is None:
+        return 0
+    return max(0, len(canvas) - stop - horizon * block_length)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from unmask.canvas.canvas import Canvas
 from unmask.decode.plan import CachePolicy, Memory, Plan
+from unmask.decode.settings import Settings
 from unmask.decode.window import Window
 
 
@@ -18,11 +19,14 @@ class Causal:
     def plan(self, canvas: Canvas, window: Window, memory: Memory) -> tuple[Plan, Memory]:
         """Feed what is known and not stored yet. Memory: how many positions are stored."""
         del canvas
-        known, stored = window.frontier[0], max(memory, 0)
-        return Plan((stored, known), ((0, stored),) if stored else (), window.eligible), known
+        known, stored = window.frontier[0], memory[0] if memory else 0
+        return Plan((stored, known), ((0, stored),) if stored else (), window.eligible), (known,)
 
 
-def build(first_only: bool) -> CachePolicy:
-    """The policy; a causal model has no refresh that ``first_only`` could narrow."""
-    del first_only
+USES = ()
+
+
+def build(settings: Settings) -> CachePolicy:
+    """The policy; no setting has a meaning here."""
+    del settings
     return Causal()

@@ -1,7 +1,7 @@
 """Cache ``dual`` (Fast-dLLM, section 3.2): keep the keys and values of all outside the block.
 
 As `prefix`, but the masks behind the block are read from the store as well, so that only the block
-is fed.
+is fed. With several blocks in flight all of them are fed.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from unmask.canvas.canvas import Canvas
 from unmask.decode.plan import CachePolicy, Memory, Plan
+from unmask.decode.settings import Settings
 from unmask.decode.window import Window
 
 
@@ -22,14 +23,18 @@ class Dual:
     stored = True
 
     def plan(self, canvas: Canvas, window: Window, memory: Memory) -> tuple[Plan, Memory]:
-        """A refresh at a new block, else the block. Memory: the block last refreshed for."""
-        start, stop = window.frontier
-        if memory != start:
+        """A refresh at a new block or a wider reach, else the open blocks. Memory: the last two."""
+        del canvas
+        start, stop, reach = window.frontier[0], window.stop, window.reach
+        if memory != (start, reach):
             ask = window.eligible[:1] if self.first_only else window.eligible
-            return Plan((0, len(canvas)), (), ask), start
-        return Plan((start, stop), ((0, start), (stop, len(canvas))), window.eligible), memory
+            return Plan((0, reach), (), ask), (start, reach)
+        return Plan((start, stop), ((0, start), (stop, reach)), window.eligible), memory
 
 
-def build(first_only: bool) -> CachePolicy:
+USES = ()
+
+
+def build(settings: Settings) -> CachePolicy:
     """The policy."""
-    return Dual(first_only)
+    return Dual(first_only=settings.shifted and settings.compat == "reference")

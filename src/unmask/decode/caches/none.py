@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from unmask.canvas.canvas import Canvas
 from unmask.decode.plan import CachePolicy, Memory, Plan
+from unmask.decode.settings import Settings
 from unmask.decode.window import Window
 
 
@@ -16,11 +17,15 @@ class NoCache:
     stored = False
 
     def plan(self, canvas: Canvas, window: Window, memory: Memory) -> tuple[Plan, Memory]:
-        """Everything."""
-        return Plan((0, len(canvas)), (), window.eligible), memory
+        """Everything in reach."""
+        del canvas
+        return Plan((0, window.reach), (), window.eligible), memory
 
 
-def build(first_only: bool) -> CachePolicy:
-    """The policy; there is no refresh that ``first_only`` could narrow."""
-    del first_only
+USES = ()
+
+
+def build(settings: Settings) -> CachePolicy:
+    """The policy; no setting has a meaning here."""
+    del settings
     return NoCache()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from unmask.canvas.canvas import Canvas
 from unmask.decode.plan import CachePolicy, Memory, Plan
+from unmask.decode.settings import Settings
 from unmask.decode.window import Window
 
 
@@ -23,13 +24,17 @@ class Prefix:
 
     def plan(self, canvas: Canvas, window: Window, memory: Memory) -> tuple[Plan, Memory]:
         """A refresh at a new block, else block and suffix. Memory: the block last refreshed for."""
-        start, _ = window.frontier
-        if memory != start:
+        del canvas
+        start = window.frontier[0]
+        if memory != (start,):
             ask = window.eligible[:1] if self.first_only else window.eligible
-            return Plan((0, len(canvas)), (), ask), start
-        return Plan((start, len(canvas)), ((0, start),), window.eligible), memory
+            return Plan((0, window.reach), (), ask), (start,)
+        return Plan((start, window.reach), ((0, start),), window.eligible), memory
 
 
-def build(first_only: bool) -> CachePolicy:
+USES = ()
+
+
+def build(settings: Settings) -> CachePolicy:
     """The policy."""
-    return Prefix(first_only)
+    return Prefix(first_only=settings.shifted and settings.compat == "reference")

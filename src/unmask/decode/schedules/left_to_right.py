@@ -5,20 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from unmask.canvas.canvas import Canvas
-from unmask.decode.window import Schedule, Window, block_window
+from unmask.decode.settings import Settings
+from unmask.decode.window import Schedule, Window, window_of
 
 
 @dataclass(frozen=True)
 class LeftToRight:
     """Blocks of one."""
 
+    ahead = False
+
     def __call__(self, canvas: Canvas) -> Window:
         """The first open position."""
         first = int(canvas.open[0])
-        return block_window(canvas, first, first + 1)
+        return window_of(canvas, (first, first + 1), first + 1)
 
 
-def build(block_length: int) -> Schedule:
-    """The schedule; block length has no meaning here."""
-    del block_length
+USES = ()
+
+
+def build(settings: Settings) -> Schedule:
+    """The schedule; no setting has a meaning here."""
+    del settings
     return LeftToRight()

@@ -5,19 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from unmask.canvas.canvas import Canvas
-from unmask.decode.window import Schedule, Window, block_window
+from unmask.decode.settings import Settings
+from unmask.decode.window import Schedule, Window, window_of
 
 
 @dataclass(frozen=True)
 class Whole:
     """One block: the answer."""
 
+    ahead = False
+
     def __call__(self, canvas: Canvas) -> Window:
         """The answer region."""
-        return block_window(canvas, canvas.prompt_length, len(canvas))
+        return window_of(canvas, (canvas.prompt_length, len(canvas)), len(canvas))
 
 
-def build(block_length: int) -> Schedule:
-    """The schedule; block length has no meaning here."""
-    del block_length
+USES = ()
+
+
+def build(settings: Settings) -> Schedule:
+    """The schedule; no setting has a meaning here."""
+    del settings
     return Whole()

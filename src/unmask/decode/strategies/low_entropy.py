@@ -1,4 +1,4 @@
-"""Strategy ``low_entropy``: accept every token whose entropy is at most this (dParallel)."""
+"""Strategy ``low_entropy``: accept every token whose entropy is below a bar (dParallel, d3LLM)."""
 
 from __future__ import annotations
 
@@ -14,15 +14,23 @@ from unmask.decode.slate import Slate, Strategy, at_least_best
 
 @dataclass(frozen=True)
 class LowEntropy:
-    """H <= threshold in nats, and always the lowest."""
+    """H < threshold in nats, and the lowest of the frontier block where that gives none of it.
+
+    ``reference``: d3LLM's rule for LLaDA passes ties, and the lowest of all open positions.
+    """
 
     threshold: float
+    reference: bool
     random = False
 
     def __call__(self, proposal: Proposal, slate: Slate) -> Tensor:
         """Accepted positions, bool [B, A]."""
-        score = -proposal.entropy_BA
-        return at_least_best(score >= -self.threshold, score, slate)
+        score_BA = -proposal.entropy_BA
+        if not self.reference:
+            return at_least_best(score_BA > -self.threshold, score_BA, slate)
+        anywhere = slate._replace(must_BA=slate.open_BA)
+        accept_BA = at_least_best(score_BA >= -self.threshold, score_BA, anywhere)
+        return at_least_best(accept_BA, score_BA, slate)
 
 
 USES = ("threshold",)
@@ -31,4 +39,6 @@ USES = ("threshold",)
 def build(settings: Settings) -> Strategy:
     """From ``threshold``, nats (default 0.45, dParallel's for LLaDA)."""
     threshold = 0.45 if settings.threshold is None else settings.threshold
-    return LowEntropy(in_range("threshold", threshold, 0, math.inf, "an entropy in nats, say 0.45"))
+    threshold = in_range("threshold", threshold, 0, math.inf, "an entropy in nats, say 0.45")
+    reference = settings.compat == "reference" and not settings.shifted
+    return LowEntropy(threshold, reference=reference)

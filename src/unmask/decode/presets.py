@@ -1,0 +1,59 @@
+"""The published systems as presets, and what their authors set per model family."""
+
+from __future__ import annotations
+
+from typing import Any
+
+PRESETS: dict[str, dict[str, Any]] = {
+    # One token per forward, the whole canvas every time, to the end of it: LLaDA as published.
+    "vanilla": {
+        "schedule": "blocks",
+        "strategy": "fixed_steps",
+        "cache": "none",
+        "early_stop": False,
+    },
+    # Wu et al. 2025. Early exit is ours: it leaves the text before the end token as it is.
+    "fast-dllm": {
+        "schedule": "blocks",
+        "strategy": "threshold",
+        "cache": "dual",
+        "early_stop": True,
+    },
+    # Chen et al. 2025: the decoder of the certainty-forced students.
+    "dparallel": {
+        "schedule": "blocks",
+        "strategy": "low_entropy",
+        "cache": "none",
+        "early_stop": True,
+    },
+    # d3LLM 2026: several blocks in flight, delayed cache with refresh, early stop.
+    "d3llm": {
+        "schedule": "pipelined",
+        "strategy": "low_entropy",
+        "cache": "delayed",
+        "early_stop": True,
+    },
+    # The autoregressive baseline.
+    "ar": {
+        "schedule": "left_to_right",
+        "strategy": "fixed_steps",
+        "cache": "causal",
+        "early_stop": True,
+    },
+}
+ABOUT = {
+    "vanilla": "one token per forward, no cache, no early exit (the published baseline)",
+    "fast-dllm": "block-wise KV cache and confidence-aware parallel decoding (Fast-dLLM)",
+    "dparallel": "block by block, every token of low entropy at once (dParallel)",
+    "d3llm": "several blocks in flight, delayed cache with refresh (d3LLM)",
+    "ar": "left to right with an ordinary KV cache (causal models only)",
+}
+BY_FAMILY: dict[tuple[str, str], dict[str, Any]] = {
+    # d3LLM repository, eval_scripts: its dParallel rows for GSM8K and MATH.
+    ("dparallel", "llada"): {"threshold": 0.5},
+    ("dparallel", "dream"): {"threshold": 0.45},
+    # The same, its own cached rows: LLaDA GSM8K (threshold, delay) with the refresh interval that
+    # all its other tasks leave out; Dream GSM8K. Blocks enter at 0.1 everywhere.
+    ("d3llm", "llada"): {"threshold": 0.5, "block_add_threshold": 0.1, "delay": 2},
+    ("d3llm", "dream"): {"threshold": 0.4, "block_add_threshold": 0.1, "delay": 1},
+}

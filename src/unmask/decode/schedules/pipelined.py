@@ -1,0 +1,62 @@
+"""Schedule ``pipelined``: several blocks in flight (d3LLM, multi-block decoding).
+
+A block enters when the one on its left has written its share of tokens, so at most one enters per
+forward. The leftmost unfinished block is owed one token per forward. The reference's second bar,
+``decoded_token_threshold``, never changes a result (only the leftmost unfinished block is forced,
+and all before it is written), so it has no counterpart here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from unmask.canvas.canvas import MASKED, Canvas
+from unmask.decode.settings import Settings, in_range
+from unmask.decode.window import Schedule, Window, beyond, window_of
+
+ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class Pipelined:
+    """Blocks of ``length`` positions; the next one enters at ``share`` of the last one's tokens.
+
+    ``horizon``: how many blocks of masks behind the last open one are fed; None: all.
+    """
+
+    length: int
+    share: float
+    horizon: int | None
+    ahead = True
+
+    def __call__(self, canvas: Canvas) -> Window:
+        """All blocks up to the first that has not written its share.
+
+        Nothing else has to be remembered: a block writes only when it is open, so its own progress
+        tells that the one before had reached its share a forward earlier.
+        """
+        first, length = canvas.prompt_length, self.length
+        start = first + (int(canvas.open[0]) - first) // length * length
+        born_L = canvas.born_L[start:]
+        edges = np.arange(0, len(born_L), length)
+        written = np.add.reduceat(born_L > 0, edges)
+        asked = np.add.reduceat(born_L != 0, edges)  # fixed text is nobody's progress
+        slow = np.add.reduceat(born_L == MASKED, edges) > 0
+        slow &= written < self.share * asked - ROUNDING
+        last = int(slow.argmax()) if slow.any() else len(edges) - 1
+        stop = min(start + (last + 1) * length, len(canvas))
+        unseen = beyond(canvas, stop, length, self.horizon)
+        return window_of(canvas, (start, min(start + length, len(canvas))), stop, unseen)
+
+
+USES = ("horizon", "block_add_threshold")
+
+
+def build(settings: Settings) -> Schedule:
+    """From ``block_length``, ``block_add_threshold`` (default 0.1, d3LLM's) and ``horizon``."""
+    share = 0.1 if settings.block_add_threshold is None else settings.block_add_threshold
+    hint = "a share of a block above 0 and up to 1, say 0.1"
+    share = in_range("block_add_threshold", share, 0, 1, hint, above=True)
+    return Pipelined(settings.block_length, share, settings.horizon)
