@@ -43,13 +43,13 @@ def main() -> None:
     peaks = {}
     for warm in (True, False):  # the first pass fills allocator pools and thread buffers
         for name in ("none", "prefix", "dual"):
-            with PeakMemory() as memory:
+            with PeakMemory(torch.device("cpu")) as memory:
                 unmask.generate(
                     model, [prompt], "fast-dllm", cache=name, early_stop=False,
                     strategy="fixed_steps", steps=4, max_new_tokens=BLOCK, block_length=BLOCK,
                 )  # fmt: skip
             peaks[f"unmask, {name}"] = memory.bytes
-        with PeakMemory() as memory:
+        with PeakMemory(torch.device("cpu")) as memory:
             full_canvas.decode(model, prompt, BLOCK, BLOCK, threshold=0.0)
         peaks["plain loop, all logits"] = memory.bytes
         del warm

@@ -27,6 +27,7 @@ from torch import Tensor
 
 import full_canvas
 import unmask
+from unmask.decode.generate import finished, prepare
 from unmask.decode.prompts import canvas_of
 from unmask.decode.stopping import end_of
 from unmask.evaluate.tasks import stories
@@ -91,8 +92,11 @@ def bookkeeping(model: unmask.Model, examples: list[Any], batch: int) -> float:
     timed = Timed(model.denoiser)
     watched = unmask.Model(timed, model.codec, model.template, model.defaults)  # type: ignore[arg-type]
     prompts = [example.prompt for example in examples]
-    results = unmask.generate(watched, prompts, preset="fast-dllm", batch_size=batch)
-    total = max(result.seconds for result in results)
+    rows = prepare(watched, prompts, "fast-dllm", raw=False, overrides={})
+    seconds = [0.0]
+    for _ in finished(watched, rows, batch, lambda _, total: seconds.append(total)):
+        pass
+    total = seconds[-1]
     return (total - timed.seconds) / timed.seconds
 
 

@@ -10,8 +10,11 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import time
 from pathlib import Path
 from typing import Any
+
+import torch
 
 import unmask
 from unmask.evaluate.task import Example
@@ -32,10 +35,16 @@ def main() -> None:
     parser.add_argument("--preset", help="default: vanilla, or ar for a causal model")
     parser.add_argument("--cache")
     parser.add_argument("--threshold", type=float)
+    parser.add_argument("--block-length", type=int)
+    parser.add_argument("--out", type=Path, help="JSON lines to append to as well")
     arguments = parser.parse_args()
     model = unmask.load(arguments.model, device="cpu")
     for task, examples in problems(arguments):
-        print(json.dumps(measure(model, task, examples, arguments)), flush=True)
+        line = json.dumps(measure(model, task, examples, arguments))
+        print(line, flush=True)
+        if arguments.out:
+            with arguments.out.open("a") as file:
+                print(line, file=file)
 
 
 def problems(arguments: argparse.Namespace) -> list[tuple[Any, list[Example]]]:
@@ -56,6 +65,7 @@ def measure(
     model: unmask.Model, task: Any, examples: list[Example], arguments: argparse.Namespace
 ) -> dict[str, Any]:
     """Accuracy and counts of ``task``, a module in `unmask.evaluate.tasks`."""
+    started = time.perf_counter()
     preset = arguments.preset or ("ar" if model.card.causal else "vanilla")
     results = unmask.generate(
         model,
@@ -65,6 +75,7 @@ def measure(
         max_new_tokens=task.CANVAS,
         cache=arguments.cache,
         threshold=arguments.threshold,
+        block_length=arguments.block_length,
     )
     pairs = zip(examples, results, strict=True)
     right = sum(task.score(example, result.text or "") for example, result in pairs)
@@ -72,11 +83,16 @@ def measure(
         "model": model.card.name,
         "task": task.__name__.rsplit(".")[-1],
         "preset": preset,
+        "cache": arguments.cache,
+        "threshold": arguments.threshold,
+        "block_length": arguments.block_length,
+        "unmask": unmask.__version__,
+        "torch": torch.__version__,
         "problems": len(examples),
         "accuracy": round(right / len(examples), 4),
         "tokens": sum(result.tokens for result in results),
         "forwards": sum(result.forwards for result in results),
-        "seconds": round(max(result.seconds for result in results), 1),
+        "seconds": round(time.perf_counter() - started, 1),
     }
 
 

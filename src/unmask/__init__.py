@@ -5,6 +5,7 @@ from __future__ import annotations
 from unmask.canvas.trajectory import Trajectory
 from unmask.decode.generate import Result, generate
 from unmask.decode.prompts import Infill
+from unmask.decode.saved import read_settings
 from unmask.errors import CheckpointError, DecodeError, InputError, PromptError, UnmaskError
 from unmask.models.loading import Model, load
 
@@ -23,4 +24,5 @@ __all__ = [
     "__version__",
     "generate",
     "load",
+    "read_settings",
 ]

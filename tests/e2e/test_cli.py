@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -164,7 +165,93 @@ def test_an_interrupted_batch_goes_on_without_loss(tmp_path):
     assert sorted(indices) == list(range(60))
 
 
+def test_a_file_that_holds_no_answers_is_left_as_it_is(tmp_path):
+    prompts, out = tmp_path / "in.jsonl", tmp_path / "notes.txt"
+    prompts.write_text(json.dumps({"prompt": QUESTION}))
+    for text in ("my notes\nline two", "[1]\n", '{"index": 0}\n', "no newline", "\udcff"):
+        out.write_text(text, errors="surrogateescape")
+        before = out.read_bytes()
+        done = unmask("generate", "--prompts", prompts, "--out", out)
+        assert done.returncode == 2
+        assert done.stderr.startswith(f"unmask: --out {out}")
+        assert out.read_bytes() == before
+
+
+def test_answers_of_other_settings_are_not_taken_for_these(tmp_path):
+    prompts, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    prompts.write_text(json.dumps({"prompt": QUESTION}))
+    unmask("generate", "--prompts", prompts, "--out", out, "--max-new-tokens", 8)
+    done = unmask("generate", "--prompts", prompts, "--out", out, "--max-new-tokens", 16)
+    assert done.returncode == 2
+    assert "no answer to these prompts with these settings" in done.stderr
+
+
+LINES = {
+    "half a character": '{"prompt": "\\ud800"}',
+    "messages that are numbers": '{"messages": [1, 2]}',
+    "ids that are text": '{"token_ids": ["a"]}',
+    "nothing": '{"prompt": " "}',
+    "an endless nest": "[" * 100_000,
+    "an endless number": '{"token_ids": [' + "9" * 5000 + "]}",
+}
+
+
+@pytest.mark.parametrize("line", LINES.values(), ids=LINES)
+def test_a_bad_line_is_named(line, tmp_path):
+    prompts = tmp_path / "in.jsonl"
+    prompts.write_text(json.dumps({"prompt": "hi\u2028there"}) + "\n" + line)
+    done = unmask("generate", "--prompts", prompts)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith(f"unmask: {prompts}, ")
+    assert " 2: " in done.stderr
+
+
+def test_a_trajectory_is_saved_though_nobody_reads_the_answer(tmp_path):
+    path = tmp_path / "x.trajectory"
+    command = f"{sys.executable} -m unmask generate hi --max-new-tokens 8 --save {path} | true"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert path.exists()
+    assert done.stderr == ""
+
+
+def test_an_output_that_cannot_be_written_is_told_in_one_line():
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "unmask", "generate", "hi", "--max-new-tokens", "8"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_terminal_without_unicode_is_no_error():
+    done = unmask("generate", QUESTION, env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 0
+    assert "The answer is" in done.stdout
+
+
+@pytest.mark.slow
+def test_tune_writes_settings_that_generate_takes(tmp_path):
+    path = tmp_path / "settings.json"
+    done = unmask("tune", "--count", 2, "--out", path, "--json")
+    found = json.loads(done.stdout)
+    assert found["best"]["tokens_per_second"] > found["base"]["tokens_per_second"]
+    answer = unmask("generate", QUESTION, "--settings", path, "--json")
+    assert json.loads(answer.stdout)["preset"] == found["best"]["preset"]
+
+
 BAD = {
+    "words without quotes": (["generate", "two", "words"], "needs quotes"),
+    "a number that is none": (["generate", "hi", "--pause", "x"], "--pause"),
+    "no valid text": (["generate", "\udcff"], "no valid Unicode"),
+    "nowhere to save": (["generate", "hi", "--save", "/no/such/x"], "--save /no/such/x"),
+    "a folder to save to": (["generate", "hi", "--save", "/"], "--save /"),
+    "bench with a preset": (["bench", "--preset", "d3llm"], "drop --preset"),
+    "bench of a task and a file": (["bench", "--task", "x", "--prompts", "y"], "--task"),
+    "bench against a masked twin": (["bench", "--ar-model", "tiny"], "--ar-model tiny"),
+    "bench of a causal model": (["bench", "--model", "tiny-ar", "--cache", "dual"], "cache"),
+    "infill and length": (["generate", "--infill", "a[2]", "--max-new-tokens", "5"], "--infill"),
+    "no settings": (["generate", "hi", "--settings", "/no/file"], "/no/file"),
+    "tune of a causal model": (["tune", "--model", "tiny-ar"], "is causal"),
+    "tune of no points": (["tune", "--budget", "-1"], "budget=-1"),
     "unknown model": (["generate", "hi", "--model", "nope"], "model='nope'"),
     "unknown preset": (["generate", "hi", "--preset", "fats-dllm"], "preset='fats-dllm'"),
     "unknown strategy": (["generate", "hi", "--strategy", "treshold"], "did you mean 'threshold'"),
@@ -204,7 +291,7 @@ def test_bad_input_is_told_in_one_line_with_exit_code_2(arguments, told):
 
 
 def test_every_command_has_help_with_an_example():
-    for command in ("generate", "chat", "bench", "inspect", "models"):
+    for command in ("generate", "chat", "bench", "tune", "inspect", "models"):
         done = unmask(command, "--help")
         assert done.returncode == 0
         assert f"unmask {command}" in done.stdout.split("examples:")[1]

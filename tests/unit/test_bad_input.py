@@ -14,6 +14,7 @@ from doubles import FakeDenoiser, model_of, sure_of
 from unmask import (
     CheckpointError,
     DecodeError,
+    Infill,
     InputError,
     PromptError,
     Trajectory,
@@ -80,6 +81,22 @@ SETTINGS = {
     "a seed as text": ({"seed": "one"}, ["seed='one'"]),
     "a seed too large": ({"seed": 2**64}, [f"seed={2**64}"]),
     "an early_stop that is no bool": ({"early_stop": "no"}, ["early_stop='no'", "True or False"]),
+    "a cache as a list": ({"cache": ["dual"]}, ["cache=['dual']", "give a name"]),
+    "a preset as a list": ({"preset": ["vanilla"]}, ["preset=['vanilla']", "give a name"]),
+    "steps without end": ({"steps": 10**40}, ["steps=", "over 30 digits"]),
+    "a block without end": ({"preset": "d3llm", "block_length": 10**30}, ["block_length="]),
+    "a delay without end": ({"preset": "d3llm", "delay": 2**31}, ["delay=2147483648"]),
+    "a factor without end": ({"factor": 10**400}, ["factor=", "above 0"]),
+    "a delay for a cache without": ({"delay": 2}, ["delay=2", "cache='dual'", "cache=delayed"]),
+    "a share for a schedule without": (
+        {"block_add_threshold": 0.5},
+        ["block_add_threshold=0.5", "schedule='blocks'", "schedule=pipelined"],
+    ),
+    "a share of nothing": ({"preset": "d3llm", "block_add_threshold": 0}, ["above 0", "0.1"]),
+    "a delay below zero": ({"preset": "d3llm", "delay": -1}, ["delay=-1"]),
+    "a refresh of zero": ({"preset": "d3llm", "refresh": 0}, ["refresh=0", "at least 1"]),
+    "a horizon below zero": ({"horizon": -1}, ["horizon=-1"]),
+    "a horizon for the whole": ({"schedule": "whole", "horizon": 1}, ["horizon=1", "blocks or"]),
     "a batch of nothing": ({"batch_size": 0}, ["batch_size=0"]),
     "half a batch": ({"batch_size": 1.5}, ["batch_size=1.5"]),
     "threshold and factor": ({"threshold": 0.9, "factor": 1.0}, ["factor and threshold"]),
@@ -138,7 +155,9 @@ def test_a_prompt_is_refused(prompt, parts, masked):
     refused(PromptError, parts, lambda: generate(masked, prompt, max_new_tokens=8))
 
 
-@pytest.mark.parametrize("ids", [[], [40], [1] * 97, [1.0]], ids=["none", "high", "many", "float"])
+@pytest.mark.parametrize(
+    "ids", [[], [40], [1] * 97, [1.0], 5], ids=["none", "high", "many", "float", "5"]
+)
 def test_ids_are_refused_by_logits_too(ids, masked):
     with pytest.raises(PromptError):
         masked.logits(ids)
@@ -183,6 +202,29 @@ def test_logits_that_are_no_numbers_are_a_decode_error(value, options):
     logits[6, 2] = value
     model = model_of(FakeDenoiser(logits), 8, 8)
     refused(DecodeError, ["'fake'", "NaN", "float32"], lambda: generate(model, [0], **options))
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_row_is_not_refused_for_a_position_that_only_its_neighbour_asks_about(first):
+    """Row 1's padding columns point at position 0, of which the model says NaN."""
+    logits = sure_of([0.9] * 10)
+    logits[0] = math.nan
+    prompts = [Infill(1, [1, 1, 1], prompt=[0]), Infill(4, prompt=[0])]
+    found = generate(model_of(FakeDenoiser(logits), 4, 4), prompts[first:] + prompts[:first])
+    assert [len(result.token_ids) for result in found] == [4, 4]
+
+
+def test_text_that_is_no_unicode_is_refused():
+    tiny = unmask.load("tiny", device="cpu")
+    for prompt in ("\ud800 hello", [{"role": "user", "content": "\udfff"}], Infill("\ud800", 1)):
+        refused(PromptError, ["no valid Unicode"], lambda prompt=prompt: generate(tiny, prompt))
+
+
+def test_a_tiny_temperature_draws_the_best_token():
+    model = model_of(FakeDenoiser(sure_of([0.4] * 9, vocabulary=4)), 8, 8)
+    [greedy] = generate(model, [0])
+    [drawn] = generate(model, [0], temperature=1e-45, seed=0)
+    assert drawn.token_ids == greedy.token_ids
 
 
 def test_damaged_weights_are_a_decode_error(tmp_path):

@@ -80,8 +80,22 @@ def test_the_reason_given_by_the_template_is_passed_on():
 
 
 def test_a_template_that_cannot_be_parsed_is_a_checkpoint_error():
+    """But only for those who need it."""
+    broken = ChatTemplate("{% for %}", {})
     with pytest.raises(CheckpointError, match="chat template of the checkpoint is broken"):
-        ChatTemplate("{% for %}", {})
+        broken.render(HELLO)
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ("{% for m in messages %}{% if loop.index > 1 %}{% break %}{% endif %}x{% endfor %}", "x"),
+        ("{{ {'a': \"<&>'é\"} | tojson }}", '{"a": "<&>\'é"}'),
+        ("{{ strftime_now('%Y') | length }}", "4"),
+    ],
+)
+def test_templates_have_what_hugging_face_gives_them(source, text):
+    assert ChatTemplate(source, {}).render([*HELLO, *HELLO]) == text
 
 
 @pytest.mark.parametrize(

@@ -192,7 +192,9 @@ def test_a_folder_without_config_is_refused(tmp_path):
         load(tmp_path)
 
 
-@pytest.mark.parametrize(("text", "reason"), [("{", "not valid JSON"), ("[1]", "no JSON object")])
+@pytest.mark.parametrize(
+    ("text", "reason"), [("{", "cannot be read as JSON"), ("[1]", "no JSON object")]
+)
 def test_a_config_that_is_no_json_object_is_refused(text, reason, tmp_path):
     write_llada(tmp_path)
     (tmp_path / "config.json").write_text(text)

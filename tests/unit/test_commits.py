@@ -13,24 +13,30 @@ from unmask.decode.generate import finished, prepare
 OPTIONS = {"threshold": 0.7, "max_new_tokens": 12, "block_length": 4, "early_stop": False}
 
 
-def watched(model, prompts, batch_size=2, **overrides):
+def watched(model, prompts, batch_size=2, preset="fast-dllm", **overrides):
     """Rows, results by index in the order of their end, and the commits of all forwards."""
-    rows = prepare(model, prompts, "fast-dllm", raw=False, overrides={**OPTIONS, **overrides})
+    rows = prepare(model, prompts, preset, raw=False, overrides={**OPTIONS, **overrides})
     frames = []
     done = list(finished(model, rows, batch_size, lambda commits, _: frames.append(commits)))
     return rows, done, frames
 
 
 @pytest.mark.parametrize("name", ["llada-tiny", "dream-tiny"])
-def test_commits_replay_the_answer(name, models):
+@pytest.mark.parametrize("preset", ["vanilla", "fast-dllm", "d3llm"])
+@pytest.mark.parametrize("early_stop", [False, True])
+def test_commits_replay_the_answer(name, preset, early_stop, models):
+    """The padding behind an early end too. The golden models end soon: 125 is likely there."""
     prompts = [[5, 6, 7], [9], [1, 2, 3, 4]]
-    rows, _, frames = watched(models[name], prompts)
+    given = {} if preset == "vanilla" else {"threshold": 0.7}
+    options = {"early_stop": early_stop, "threshold": None, **given}
+    rows, _, frames = watched(models[name], prompts, preset=preset, **options)
     for row, prompt in zip(rows, prompts, strict=True):
         tokens = Canvas.start(prompt, 12, models[name].card.mask_id).tokens_L
         born = np.where(np.arange(len(tokens)) < len(prompt), 0, MASKED)
         for commit in (c for frame in frames for c in frame if c.row == row.index):
             tokens[commit.positions] = commit.tokens
-            born[commit.positions] = commit.step
+            fresh = commit.positions[born[commit.positions] == MASKED]
+            born[fresh] = commit.step
         assert tokens.tolist() == row.canvas.tokens_L.tolist()
         assert born.tolist() == row.canvas.born_L.tolist()
 
@@ -81,10 +87,10 @@ def test_a_commit_refuses_positions_that_are_written():
         canvas.commit(np.array([1]), np.array([6]))
 
 
-def test_a_cut_pads_all_behind_it_and_keeps_the_births_of_padding_that_was_there():
-    canvas = Canvas.start([1], 4, 9).commit(np.array([2, 3]), np.array([7, 5]))
-    canvas = canvas.commit(np.array([1]), np.array([6])).cut(2, 7)
-    assert canvas.tokens_L.tolist() == [1, 6, 7, 7, 7]
-    assert canvas.born_L.tolist() == [0, 2, 1, 2, 2]
+@pytest.mark.parametrize(("written", "third"), [(False, 5), (True, 7)])
+def test_closing_pads_what_is_open_and_if_asked_what_is_written(written, third):
+    canvas = Canvas.start([1], 4, 9).commit(np.array([3]), np.array([5]))
+    canvas = canvas.commit(np.array([1]), np.array([6])).close(2, 7, written=written)
+    assert canvas.tokens_L.tolist() == [1, 6, 7, third, 7]
+    assert canvas.born_L.tolist() == [0, 2, 2, 1, 2]
     assert canvas.done
-    assert canvas.cut(2, 7).born_L.tolist() == canvas.born_L.tolist()

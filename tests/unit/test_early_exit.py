@@ -57,9 +57,8 @@ def test_nothing_is_decoded_behind_the_end():
 def test_an_end_with_a_mask_before_it_ends_nothing():
     # The end is the surest; were it obeyed at once, the first two tokens would be lost.
     result = toy([1, 2, END, 3], [0.6, 0.7, 0.95, 0.9])
-    # Forward 2 wrote position 4; at the end it gave way to padding.
-    assert births(result) == [[3], [], [2], [1, 4]]
-    assert result.token_ids == [1, 2, END, PAD]
+    assert births(result) == [[3], [4], [2], [1]]
+    assert result.token_ids == [1, 2, END, 3]
 
 
 def test_padding_is_born_with_the_last_forward():

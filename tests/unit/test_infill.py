@@ -10,7 +10,7 @@ from doubles import MASK, FakeDenoiser, births, model_of, sure_of
 from unmask import Infill, PromptError, generate
 from unmask.canvas.canvas import Canvas
 
-END = 5
+END, PAD = 5, 0
 every_cache = pytest.mark.parametrize("cache", ["none", "prefix", "dual"])
 every_model = pytest.mark.parametrize("name", ["llada-tiny", "dream-tiny"])
 
@@ -108,11 +108,23 @@ def test_the_length_of_the_infill_overrules_max_new_tokens():
     assert len(toy(Infill([4], 9, [4], prompt=[3]), max_new_tokens=2).token_ids) == 11
 
 
-def test_an_end_token_in_a_gap_ends_nothing():
+def test_an_end_token_before_given_text_ends_nothing_and_one_behind_it_does():
     fake = FakeDenoiser(sure_of([0.9] * 8, tokens=[END] * 8), end_ids=[END])
     [result] = generate(model_of(fake, 8, 4), Infill(2, [1], 2, prompt=[3]), threshold=0.99)
-    assert result.token_ids == [END, END, 1, END, END]
-    assert result.tokens == 5
+    assert result.token_ids == [END, END, 1, END, PAD]
+    assert result.forwards == 3
+    assert result.tokens == 3  # what was given is not counted
+
+
+def test_an_answer_with_a_given_beginning_ends_as_any_other():
+    fake = FakeDenoiser(sure_of([0.9] * 12, tokens=[0, 1, 2, END, *[3] * 8]), end_ids=[END])
+    [result] = generate(model_of(fake, 8, 4), Infill([1], 8, prompt=[0]), threshold=0.99)
+    assert result.token_ids == [1, 2, END, *[PAD] * 6]
+    assert (result.tokens, result.forwards) == (2, 2)
+
+
+def test_steps_are_shared_by_the_blocks_of_the_infill():
+    result = toy(Infill([1], 6, [2], prompt=[3]), threshold=None, steps=4, max_new_tokens=7)
     assert result.forwards == 4
 
 

@@ -119,7 +119,7 @@ def test_confidence_is_that_of_the_drawn_token_without_temperature_noise_or_filt
     sampling = Sampling(temperature=3.0, top_k=2)
     found = propose(logits, 3, [sampling], [seeded()], [200])
     assert set(found.token_BA[0].tolist()) == {0, 1}
-    assert torch.allclose(found.confidence_BA, q[found.token_BA])
+    assert torch.allclose(found.confidence_BA.float(), q[found.token_BA])
 
 
 def test_a_greedy_row_beside_a_sampling_one_stays_greedy():

@@ -134,5 +134,5 @@ def test_a_broken_tokenizer_file_is_refused(name, text, tmp_path):
 
 def test_a_broken_tokenizer_config_is_named(tmp_path):
     (write_qwen2(tmp_path) / "tokenizer_config.json").write_text("{")
-    with pytest.raises(CheckpointError, match=r"tokenizer_config\.json is not valid JSON"):
+    with pytest.raises(CheckpointError, match=r"tokenizer_config\.json cannot be read as JSON"):
         tokenizer.read(tmp_path)

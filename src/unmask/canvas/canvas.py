@@ -30,8 +30,8 @@ class Canvas:
     prompt_length: int
     mask_id: int
     step: int = 0
-    has_fixed_text: bool = False
-    """Whether text behind the prompt was given (infilling)."""
+    given: int = 0
+    """End of the last given text: the prompt, or behind it (infilling)."""
 
     @classmethod
     def start(
@@ -55,7 +55,8 @@ class Canvas:
             born[len(prompt) + offset] = 0
         if not (born == MASKED).any():
             raise PromptError("the canvas has no masks to fill; leave at least one gap")
-        return cls(tokens, born, len(prompt), mask_id, has_fixed_text=bool(fixed))
+        given = len(prompt) + max(fixed, default=-1) + 1 if fixed else len(prompt)
+        return cls(tokens, born, len(prompt), mask_id, given=given)
 
     def __len__(self) -> int:
         return len(self.tokens_L)
@@ -78,17 +79,18 @@ class Canvas:
         born[at] = self.step + 1
         return self._next(after, born, self.step + 1)
 
-    def cut(self, end: int, pad: int) -> Canvas:
-        """Everything from position ``end`` on is ``pad``, written there by the last forward."""
+    def close(self, end: int, pad: int, *, written: bool) -> Canvas:
+        """``pad`` at the open positions from ``end`` on, as written by the last forward; with
+        ``written`` in the place of text as well, which keeps its birth."""
         after, born = self.tokens_L.copy(), self.born_L.copy()
-        changed = (after[end:] != pad) | (born[end:] == MASKED)
-        after[end:] = pad
-        born[end:][changed] = self.step
+        masked = born[end:] == MASKED
+        after[end:][masked | written] = pad
+        born[end:][masked] = self.step
         return self._next(after, born, self.step)
 
     def _next(self, tokens_L: Ids, born_L: Births, step: int) -> Canvas:
         # Not dataclasses.replace: this runs for every row of every forward.
-        return Canvas(tokens_L, born_L, self.prompt_length, self.mask_id, step, self.has_fixed_text)
+        return Canvas(tokens_L, born_L, self.prompt_length, self.mask_id, step, self.given)
 
     def at(self, step: int) -> Ids:
         """The tokens as they stood after forward ``step``, masks included."""

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from unmask.canvas.canvas import Births, Canvas, Ids
 from unmask.errors import InputError
+from unmask.files import FAULTS, reason_of
 
 FORMAT = "unmask-trajectory-1"
 
@@ -45,7 +46,11 @@ class Trajectory:
         return Canvas(self.tokens_L, self.born_L, self.prompt_length, self.mask_id).at(step)
 
     def save(self, path: Path) -> None:
-        """Write one safetensors file."""
+        """Write one safetensors file.
+
+        Raises:
+            InputError: the file cannot be written.
+        """
         about = {
             "format": FORMAT,
             "prompt_length": self.prompt_length,
@@ -58,7 +63,11 @@ class Trajectory:
             "born": self.born_L.astype(np.uint16),
             "fed": self.fed.astype(np.uint32),
         }
-        save_file(tensors, path, metadata={"unmask": json.dumps(about)})
+        assert self.steps < 2**16, "births are stored in 16 bits"
+        try:
+            path.write_bytes(save(tensors, metadata={"unmask": json.dumps(about)}))
+        except OSError as error:
+            raise InputError(f"{path} cannot be written: {error}") from None
 
     @classmethod
     def load(cls, path: Path) -> Trajectory:
@@ -75,7 +84,7 @@ class Trajectory:
                         f"{path} is no trajectory; write one with unmask generate --save"
                     )
                 tokens, born, fed = (file.get_tensor(name) for name in ("tokens", "born", "fed"))
-            return cls(
+            found = cls(
                 tokens.astype(np.int64),
                 born.astype(np.int32),
                 about["prompt_length"],
@@ -84,8 +93,23 @@ class Trajectory:
                 about["model"],
                 about["policy"],
             )
-        except (OSError, SafetensorError, json.JSONDecodeError, KeyError, AttributeError) as error:
+        except (*FAULTS, SafetensorError, KeyError, AttributeError) as error:
             raise InputError(
-                f"{path} cannot be read as a trajectory ({error}); "
+                f"{path} cannot be read as a trajectory ({reason_of(error)}); "
                 "write one with unmask generate --save"
             ) from None
+        if not found._sound():
+            raise InputError(
+                f"{path} is a damaged trajectory; write one with unmask generate --save"
+            )
+        return found
+
+    def _sound(self) -> bool:
+        """Whether shapes, types and numbers fit together."""
+        shapes = {self.tokens_L.ndim, self.born_L.ndim, self.fed.ndim} == {1}
+        kinds = isinstance(self.prompt_length, int) and isinstance(self.mask_id, int)
+        names = isinstance(self.model, str) and isinstance(self.policy, str)
+        if not (shapes and kinds and names and len(self.tokens_L) == len(self.born_L)):
+            return False
+        births = self.born_L.min(initial=0) >= 0 and self.born_L.max(initial=0) <= self.steps
+        return 0 <= self.prompt_length <= len(self.tokens_L) and bool(births)

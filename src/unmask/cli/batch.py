@@ -1,50 +1,78 @@
 """A file of prompts to a file of answers: with a progress bar, resumable.
 
 A line of the input is {"prompt": text}, {"messages": [...]} or {"token_ids": [...]}. A line of the
-output is the object of `unmask generate --json` with the input's line number as "index".
+output is the object of `unmask generate --json` with the input's line number as "index" and, in
+"asked", a hash of the prompt and the settings, so that only answers to the same question are kept.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from unmask.cli import figures, options
+from unmask.cli.screen import Screen
 from unmask.decode.generate import finished, prepare
 from unmask.decode.prompts import Prompt
+from unmask.decode.step import Row
 from unmask.errors import InputError, PromptError
+from unmask.files import FAULTS, reason_of
+from unmask.models.loading import Model
 
-FIELDS = ("prompt", "messages", "token_ids")
+FIELDS: dict[str, tuple[Any, Any]] = {
+    "prompt": (str, None),
+    "messages": (list, dict),
+    "token_ids": (list, int),
+}
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Answer every line that is not answered yet."""
     prompts = read(arguments.prompts)
+    asked = _questions(arguments, prompts)
+    done = answered(arguments.out, asked) if arguments.out else set()
     model = options.load_model(arguments)
     preset = options.preset_name(arguments, model)
-    done = answered(arguments.out, preset, model.card.name) if arguments.out else set()
     waiting = [index for index in range(len(prompts)) if index not in done]
-    rows = prepare(
-        model,
-        [prompts[index] for index in waiting],
-        arguments.preset,
-        raw=arguments.raw,
-        overrides=options.overrides(arguments),
-    )
+    rows = [_row(arguments, model, prompts[index], index) for index in waiting]
+    for at, row in enumerate(rows):
+        row.index = at
     with _output(arguments.out) as out, _progress() as progress:
         task = progress.add_task("prompts", total=len(prompts), completed=len(done))
-        for row, result in finished(model, rows, arguments.batch_size):
-            line = {"index": waiting[row], **figures.as_object(result, preset, model.card.name)}
+        for at, result in finished(model, rows, arguments.batch_size):
+            index = waiting[at]
+            about = figures.as_object(result, preset, model.card.name)
+            line = {"index": index, "asked": asked[index], **about}
             print(json.dumps(line, ensure_ascii=False), file=out, flush=True)
             progress.advance(task)
+
+
+def _row(arguments: argparse.Namespace, model: Model, prompt: Prompt, index: int) -> Row:
+    preset, overrides = options.preset(arguments), options.overrides(arguments)
+    try:
+        [row] = prepare(model, [prompt], preset, raw=arguments.raw, overrides=overrides)
+    except PromptError as error:
+        raise PromptError(f"{arguments.prompts}, prompt {index + 1}: {error}") from None
+    return row
+
+
+def _questions(arguments: argparse.Namespace, prompts: Sequence[Prompt]) -> list[str]:
+    """A hash per prompt of all that its answer depends on."""
+    names = ("model", "dtype", "preset", "settings", "raw")
+    settings = {name: str(getattr(arguments, name)) for name in names}
+    shared = json.dumps([settings, options.overrides(arguments)], sort_keys=True)
+    return [
+        hashlib.sha256((shared + json.dumps(prompt)).encode()).hexdigest()[:16]
+        for prompt in prompts
+    ]
 
 
 def read(path: Path) -> list[Prompt]:
@@ -54,7 +82,7 @@ def read(path: Path) -> list[Prompt]:
         InputError: the file cannot be read, or a line holds no prompt; the message names the line.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"--prompts {path} cannot be read: {error}") from None
     prompts = [_line(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
@@ -66,41 +94,60 @@ def read(path: Path) -> list[Prompt]:
 def _line(path: Path, number: int, line: str) -> Prompt:
     try:
         entry = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise PromptError(f"{path}, line {number}: no valid JSON ({error})") from None
+    except FAULTS as error:
+        reason = reason_of(error)
+        raise PromptError(f"{path}, line {number}: no valid JSON ({reason})") from None
     given = [field for field in FIELDS if isinstance(entry, dict) and field in entry]
     if len(given) != 1:
         raise PromptError(f"{path}, line {number}: give exactly one of {', '.join(FIELDS)}")
-    value = entry[given[0]]
-    if not isinstance(value, str if given[0] == "prompt" else list):
+    value, (kind, item) = entry[given[0]], FIELDS[given[0]]
+    if not isinstance(value, kind) or (item and not all(isinstance(one, item) for one in value)):
         raise PromptError(f"{path}, line {number}: {given[0]} has the wrong type")
+    if not value or (isinstance(value, str) and not value.strip()):
+        raise PromptError(f"{path}, line {number}: {given[0]} is empty")
     prompt: Prompt = value
     return prompt
 
 
-def answered(path: Path, preset: str, model: str) -> set[int]:
+def answered(path: Path, asked: Sequence[str]) -> set[int]:
     """Line numbers that the output file already has; a half-written last line is cut off.
 
     Raises:
-        InputError: the file was written by another model or preset.
+        InputError: the file holds anything but answers to these prompts with these settings.
     """
     if not path.exists():
         return set()
-    found, kept = set(), []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            entry: dict[str, Any] = json.loads(line)
-        except json.JSONDecodeError:
-            break
-        if (entry.get("preset"), entry.get("model")) != (preset, model):
-            raise InputError(
-                f"--out {path} holds answers of {entry.get('model')} with {entry.get('preset')}; "
-                "give another file"
-            )
-        found.add(int(entry["index"]))
-        kept.append(line + "\n")
-    path.write_text("".join(kept), encoding="utf-8")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"--out {path} cannot be read: {error}") from None
+    *lines, last = text.split("\n")
+    found = {_answer(path, number, line, asked) for number, line in enumerate(lines, 1)}
+    if last:  # a run was killed while it wrote
+        kept = text.removesuffix(last)
+        if lines or last.startswith('{"index": '):
+            path.write_text(kept, encoding="utf-8")
+        else:
+            raise _foreign(path, 1)
     return found
+
+
+def _answer(path: Path, number: int, line: str, asked: Sequence[str]) -> int:
+    try:
+        entry: dict[str, Any] = json.loads(line)
+        index, question = entry["index"], entry["asked"]
+        if asked[index] == question and index >= 0:
+            return int(index)
+    except (*FAULTS, KeyError, TypeError, IndexError):
+        pass
+    raise _foreign(path, number)
+
+
+def _foreign(path: Path, number: int) -> InputError:
+    return InputError(
+        f"--out {path}, line {number} is no answer to these prompts with these settings; "
+        "give another file"
+    )
 
 
 @contextmanager
@@ -123,4 +170,4 @@ def _progress() -> Progress:
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    return Progress(*columns, console=Console(stderr=True))
+    return Progress(*columns, console=Screen(stderr=True))

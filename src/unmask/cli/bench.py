@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 from rich.table import Table
 
 from unmask import __version__, catalogue
 from unmask.cli import batch, options
+from unmask.cli.screen import Screen
 from unmask.decode.settings import whole_number
 from unmask.errors import InputError
 from unmask.evaluate.bench import Contender, Line, Workload, contest
@@ -29,17 +29,23 @@ examples:
   unmask bench --task sudoku --count 64 --batch-size 16
   unmask bench --model ./checkpoint --prompts mine.jsonl --json
 
-Decoding options apply to the fast-dllm rows. Ratios are of tokens per second.
+Decoding options apply to the fast-dllm rows, lengths to all of them.
+tokens/s counts tokens up to the end token; vanilla writes on behind it, as published.
+fed: positions sent through the model. 1st block: seconds until the first block stands. peak: most
+memory above what was in use before.
 """
 TASKS = ("stories", "sudoku")
+COUNT = 32
 WIDTH = 120  # of the table in a file or pipe
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--task", default="stories", help=f"{', '.join(TASKS)} (default: stories)")
-    parser.add_argument("--count", type=int, default=32, metavar="N", help="prompts (default: 32)")
+    parser.add_argument("--task", metavar="NAME", help=f"{', '.join(TASKS)} (default: stories)")
+    parser.add_argument(
+        "--count", type=int, metavar="N", help="prompts (default: 32 of a task, all of a file)"
+    )
     parser.add_argument(
         "--prompts", type=Path, metavar="FILE", help="your own prompts, as JSON lines"
     )
@@ -59,11 +65,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Compare and print."""
     for name in ("count", "rounds", "batch_size"):
-        whole_number(name, getattr(arguments, name), 1, "a whole number of at least 1")
+        if getattr(arguments, name) is not None:
+            whole_number(name, getattr(arguments, name), 1, "a whole number of at least 1")
+    if arguments.preset or arguments.settings:
+        raise InputError("bench compares the presets; drop --preset and --settings")
+    if arguments.prompts and arguments.task:
+        raise InputError("--task cannot be combined with --prompts; drop one of the two")
     model = options.load_model(arguments)
     workload, canvas = _workload(arguments, model)
     contenders = _contenders(arguments, model, canvas)
-    console = Console(stderr=True)
+    console = Screen(stderr=True)
     with console.status(f"{len(contenders)} decoders, {arguments.rounds} rounds each"):
         lines = contest(contenders, workload, arguments.rounds)
     if arguments.json:
@@ -80,10 +91,11 @@ def _workload(arguments: argparse.Namespace, model: Model) -> tuple[Workload, in
     if arguments.prompts:
         prompts = batch.read(arguments.prompts)[: arguments.count]
         return Workload(prompts, arguments.batch_size), None
-    if arguments.task not in TASKS:
-        raise InputError(catalogue.unknown("task", arguments.task, list(TASKS)))
-    task = catalogue.find("unmask.evaluate.tasks", arguments.task, "task")
-    examples = list(itertools.islice(task.examples("test"), arguments.count))
+    name = arguments.task or TASKS[0]
+    if name not in TASKS:
+        raise InputError(catalogue.unknown("task", name, list(TASKS)))
+    task = catalogue.find("unmask.evaluate.tasks", name, "task")
+    examples = list(itertools.islice(task.examples("test"), arguments.count or COUNT))
     prompts = [example.prompt for example in examples]
     if model.codec is None:
         raise InputError(f"{model.card.name} has no tokenizer; give token ids with --prompts")
@@ -95,15 +107,23 @@ def _contenders(arguments: argparse.Namespace, model: Model, canvas: int | None)
     fields = ("max_new_tokens", "block_length")
     size: dict[str, Any] = {name: given[name] for name in fields if name in given}
     if model.card.causal:
+        if extra := sorted(given.keys() - {*size}):
+            raise InputError(f"{model.card.name} is causal: {extra[0]} has no meaning; drop it")
         return [Contender("ar", model, "ar", size)]
-    found = [Contender("vanilla", model, "vanilla", size)]
+    found = [
+        Contender("vanilla", model, "vanilla", size),
+        Contender("vanilla, early stop", model, "vanilla", {**size, "early_stop": True}),
+    ]
     caches = [given["cache"]] if "cache" in given else ["none", "prefix", "dual"]
     for cache in caches:
         name = f"fast-dllm, {'no' if cache == 'none' else cache} cache"
         found.append(Contender(name, model, "fast-dllm", {**given, "cache": cache}))
+    found.append(Contender("d3llm", model, "d3llm", size))
     twin = arguments.ar_model or ("tiny-ar" if arguments.model == "tiny" else None)
     if twin in builtin() or arguments.ar_model:
         other = load(str(twin), arguments.device, arguments.dtype)
+        if not other.card.causal:
+            raise InputError(f"--ar-model {twin} is no autoregressive model; give a causal one")
         found.append(Contender(f"autoregressive ({other.card.name})", other, "ar", size))
     return found
 
@@ -111,7 +131,7 @@ def _contenders(arguments: argparse.Namespace, model: Model, canvas: int | None)
 def _about(arguments: argparse.Namespace, workload: Workload) -> dict[str, object]:
     return {
         "model": arguments.model,
-        "task": None if arguments.prompts else arguments.task,
+        "task": None if arguments.prompts else arguments.task or TASKS[0],
         "prompts": len(workload.prompts),
         "rounds": arguments.rounds,
         "batch_size": arguments.batch_size,
@@ -150,13 +170,13 @@ def _print(lines: Sequence[Line], arguments: argparse.Namespace, workload: Workl
             f"{line.peak_bytes / 2**20:.1f} MB",
             "" if line.accuracy is None else f"{line.accuracy:.1%}",
         )
-    console = Console(highlight=False)
+    console = Screen()
     if not console.is_terminal:
         console.width = WIDTH
     console.print(table)
     console.print(
-        f"{arguments.model}, {len(workload.prompts)} prompts, batch {arguments.batch_size}, "
-        f"{arguments.rounds} rounds, {torch.get_num_threads()} threads",
+        f"{arguments.model} · prompts {len(workload.prompts)} · batch {arguments.batch_size} · "
+        f"rounds {arguments.rounds} · threads {torch.get_num_threads()}",
         style="dim",
     )
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from rich.console import Console
 
 from unmask.cli import figures, options
 from unmask.cli.generate import watching
+from unmask.cli.screen import Screen
 from unmask.decode.generate import finished, prepare
 from unmask.errors import PromptError
 from unmask.text.chat import Message
@@ -39,13 +41,18 @@ def run(arguments: argparse.Namespace) -> None:
         raise PromptError(f"{model.card.name} has no chat template; use unmask generate")
     preset = options.preset_name(arguments, model)
     overrides = options.overrides(arguments)
-    console = Console(highlight=False)
+    console = Screen()
     turns: list[Message] = []
     if arguments.system:
         turns.append({"role": "system", "content": arguments.system})
     while text := _ask(console):
         turns.append({"role": "user", "content": text})
-        rows = prepare(model, [turns], arguments.preset, raw=False, overrides=overrides)
+        try:
+            rows = prepare(model, [turns], preset, raw=False, overrides=overrides)
+        except PromptError as error:  # too long, say: this turn is dropped, the talk goes on
+            turns.pop()
+            print(f"unmask: {error}", file=sys.stderr)
+            continue
         with watching(console, model, rows[0], arguments.pause, live=console.is_terminal) as watch:
             [(_, result)] = finished(model, rows, 1, watch)
         if not console.is_terminal:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import resource
-import sys
 from typing import Any
 
 import torch
 
 from unmask.decode.generate import Result
+from unmask.evaluate.memory import mark
 
 
 def peak_memory() -> int:
     """Most memory in use so far, in bytes: GPU memory of this process, else its resident memory."""
     if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
         return torch.cuda.max_memory_allocated()
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return mark()
 
 
 def as_object(result: Result, preset: str, model: str) -> dict[str, Any]:

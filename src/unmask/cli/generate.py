@@ -17,6 +17,7 @@ from rich.live import Live
 from unmask.canvas.events import Commit
 from unmask.cli import batch, figures, options
 from unmask.cli.drawing import draw
+from unmask.cli.screen import Screen
 from unmask.decode.generate import BATCH, Result, Watch, finished, prepare
 from unmask.decode.prompts import Infill, Prompt
 from unmask.decode.step import Row
@@ -34,7 +35,7 @@ examples:
   unmask generate "..." --infill "So 12 + 7 =[1]."     [n] is a gap of n tokens, the rest is fixed
   unmask generate --prompts in.jsonl --out out.jsonl   a batch; give it again to go on after Ctrl-C
 """
-GAP = re.compile(r" ?\[(\d+)\]")
+GAP = re.compile(r" ?\[(\d{1,9})\]")
 """A gap. It takes the space before it, which is part of the next token."""
 
 
@@ -70,22 +71,25 @@ def run(arguments: argparse.Namespace) -> None:
         batch.run(arguments)
         return
     _refuse(arguments, ("out",), "a single prompt")
+    if arguments.infill is not None:
+        _refuse(arguments, ("max_new_tokens",), "--infill, which brings its own length")
+    if arguments.save and (
+        arguments.save.is_dir() or not arguments.save.absolute().parent.is_dir()
+    ):
+        raise InputError(f"--save {arguments.save} cannot be written; name a file in a folder")
     prompt = _prompt(arguments)
     model = options.load_model(arguments)
     preset = options.preset_name(arguments, model)
     rows = prepare(
-        model, [prompt], arguments.preset, raw=arguments.raw, overrides=options.overrides(arguments)
+        model, [prompt], preset, raw=arguments.raw, overrides=options.overrides(arguments)
     )
-    console = Console(highlight=False)
+    console = Screen()
     live = console.is_terminal and not arguments.json
     with watching(console, model, rows[0], arguments.pause, live=live) as watch:
         [(_, result)] = finished(model, rows, 1, watch)
+    if arguments.save:  # before anything is printed: the reader of a pipe may be gone by then
+        result.trajectory.save(arguments.save)
     _show(console, result, arguments, preset, model)
-    if arguments.save:
-        try:
-            result.trajectory.save(arguments.save)
-        except (OSError, ValueError) as error:
-            raise InputError(f"--save {arguments.save} cannot be written: {error}") from None
 
 
 def _prompt(arguments: argparse.Namespace) -> Prompt:
@@ -104,7 +108,7 @@ def _prompt(arguments: argparse.Namespace) -> Prompt:
 def _refuse(arguments: argparse.Namespace, names: tuple[str, ...], reason: str) -> None:
     for name in names:
         if getattr(arguments, name) is not None:
-            shown = "a prompt" if name == "prompt" else f"--{name}"
+            shown = "a prompt" if name == "prompt" else f"--{name.replace('_', '-')}"
             raise InputError(f"{shown} cannot be combined with {reason}; drop one of the two")
 
 

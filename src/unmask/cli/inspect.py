@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
 from unmask.canvas.trajectory import Trajectory
 from unmask.cli.drawing import draw
+from unmask.cli.screen import Screen
 from unmask.models.loading import builtin, find_folder
 from unmask.text import tokenizer
 
@@ -33,19 +34,26 @@ WIDTH = 200  # of the table in a file or pipe
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
-    parser.add_argument("file", type=Path)
+    parser.add_argument("file", type=Path, help="the trajectory")
     parser.add_argument(
-        "--model", metavar="NAME", help="whose tokenizer to use (default: the file's)"
+        "--model",
+        metavar="NAME",
+        help="whose tokenizer to use (default: the built-in model that the file names)",
     )
     parser.add_argument("--table", action="store_true", help="print one line per forward")
-    parser.add_argument("--pause", type=float, default=0.2, metavar="S", help="seconds per forward")
+    parser.add_argument(
+        "--pause", type=float, default=0.2, metavar="S", help="seconds per forward (default: 0.2)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Replay."""
     trajectory = Trajectory.load(arguments.file)
     codec = _codec(arguments.model, trajectory.model)
-    console = Console(highlight=False)
+    if codec is None:
+        hint = f"{trajectory.model} is not built in: ids are shown; give --model for text"
+        print(hint, file=sys.stderr)
+    console = Screen()
     if arguments.table or not console.is_terminal:
         if not console.is_terminal:
             console.width = WIDTH

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import io
+import os
 import sys
 from collections.abc import Sequence
+from typing import Any, NoReturn, TextIO
 
 from unmask import __version__
-from unmask.cli import bench, chat, generate, inspect, models
+from unmask.cli import bench, chat, generate, inspect, models, tune
 from unmask.errors import UnmaskError
 
-COMMANDS = (generate, chat, bench, inspect, models)
+COMMANDS = (generate, chat, bench, tune, inspect, models)
 ABOUT = """\
 unmask: run diffusion language models, fast.
 
@@ -28,7 +31,7 @@ unmask COMMAND --help shows the options of a command, with examples.
 
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog="unmask",
         description=ABOUT,
         epilog=EXAMPLES,
@@ -51,9 +54,13 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 if it worked, 2 for bad input, 130 after Ctrl-C."""
-    given = parser().parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):  # a terminal without Unicode gets question marks
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
+        given = parser().parse_args(arguments)
         given.run(given)
+        sys.stdout.flush()
     except UnmaskError as error:
         print(f"unmask: {error}", file=sys.stderr)
         return 2
@@ -61,6 +68,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("unmask: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output went away
-        sys.stderr.close()
+        _forget(sys.stdout)
         return 0
+    except OSError as error:
+        print(f"unmask: the output cannot be written: {error}", file=sys.stderr)
+        _forget(sys.stdout)
+        return 2
     return 0
+
+
+def _forget(stream: TextIO) -> None:
+    """Drop what could not be written, or the interpreter would try again as it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+class Parser(argparse.ArgumentParser):
+    """Errors in one line; options are never abbreviated."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(allow_abbrev=False, **given)
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with 2."""
+        if message.startswith("unrecognized arguments"):
+            message += " (a prompt of several words needs quotes)"
+        self.exit(2, f"unmask: {message}; {self.prog} --help shows what there is\n")

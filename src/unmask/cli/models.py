@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from rich.console import Console
 from rich.table import Table
 
 from unmask import catalogue
+from unmask.cli.screen import Screen
 from unmask.models.loading import FAMILIES, builtin, load
 
 NAME = "models"
@@ -27,7 +27,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Print two tables."""
     del arguments
-    console = Console(highlight=False)
+    console = Screen()
     table = Table("built in", "parameters", "kind", box=None, header_style="bold")
     for name in builtin():
         card = load(name, device="cpu").card

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from unmask import catalogue
 from unmask.decode import policy, presets
+from unmask.decode.saved import read_settings
+from unmask.errors import InputError
 from unmask.models.loading import Model, load
 
 MODEL_FIELDS = ("model", "device", "dtype")
@@ -51,6 +54,9 @@ def add_decoding(parser: argparse.ArgumentParser) -> None:
     """--preset and everything that overrides it."""
     known = "\n".join(f"{name}: {about}" for name, about in presets.ABOUT.items())
     group = parser.add_argument_group("decoding (each option overrides the preset)")
+    group.add_argument(
+        "--settings", type=Path, metavar="FILE", help="a settings file, as unmask tune writes it"
+    )
     group.add_argument("--preset", metavar="NAME", help=known.replace("\n", "; "))
     for kind, folder in (
         ("schedule", "schedules"),
@@ -77,10 +83,24 @@ def add_sampling(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--seed", type=int, metavar="N", help="makes a drawn answer repeatable")
 
 
+def preset(arguments: argparse.Namespace) -> str | None:
+    """The preset that was asked for by name or settings file; None for that of the model."""
+    if arguments.settings:
+        return str(read_settings(arguments.settings)["preset"])
+    return None if arguments.preset is None else str(arguments.preset)
+
+
 def overrides(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The decoding options that were given."""
+    """The decoding options that were given; a settings file gives way to the command line."""
     found = {name: getattr(arguments, name, None) for name in (*DECODING, *SAMPLING)}
-    return {name: value for name, value in found.items() if value is not None}
+    given = {name: value for name, value in found.items() if value is not None}
+    if not arguments.settings:
+        return given
+    if arguments.preset:
+        raise InputError("--preset cannot be combined with --settings; drop one of the two")
+    saved = read_settings(arguments.settings)
+    del saved["preset"]
+    return {**saved, **given}
 
 
 def load_model(arguments: argparse.Namespace) -> Model:
@@ -90,4 +110,4 @@ def load_model(arguments: argparse.Namespace) -> Model:
 
 def preset_name(arguments: argparse.Namespace, model: Model) -> str:
     """The preset that was asked for or fits the model."""
-    return arguments.preset or policy.default_preset(model.card)
+    return preset(arguments) or policy.default_preset(model.card)

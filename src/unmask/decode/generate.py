@@ -29,9 +29,9 @@ class Result:
     """One answer.
 
     ``text``: up to the first end token, None without a tokenizer. ``token_ids``: raw, to the end of
-    the canvas. ``tokens``: their number up to and including the first end token. ``forwards``:
+    the canvas. ``tokens``: how many were written, up to and including the end token. ``forwards``:
     model calls this row took part in. ``fed_positions``: positions sent through the model in them.
-    ``seconds``: from the start of decoding to the end of this row.
+    ``seconds``: from this row's first forward to the end of its last.
     """
 
     text: str | None
@@ -68,9 +68,9 @@ def generate(
     ``batch_size`` rows share a forward. ``raw`` leaves the chat template away. Overrides are flat:
     ``max_new_tokens``, ``block_length``, ``schedule``, ``strategy``, ``cache``, ``threshold`` (a
     probability; nats for low_entropy), ``factor``, ``delta``, ``steps`` (forwards of the whole
-    answer), ``temperature``, ``top_p``, ``top_k``, ``seed``, ``early_stop``, ``compat``,
-    ``block_add_threshold`` (a share, for pipelined), ``delay`` and ``refresh`` (forwards, for
-    delayed), ``horizon`` (blocks).
+    answer; without a bar it means fixed_steps), ``temperature``, ``top_p``, ``top_k``, ``seed`` (of
+    every row), ``early_stop``, ``compat``, ``block_add_threshold`` (a share, for pipelined),
+    ``delay`` and ``refresh`` (forwards, for delayed), ``horizon`` (blocks).
 
     Raises:
         InputError: a setting or prompt that cannot be; the message says what to type instead.
@@ -90,16 +90,17 @@ def prepare(
     overrides: dict[str, Any],
 ) -> list[Row]:
     """Rows ready for `decode`."""
-    made = policy.make(model.card, preset, overrides, model.defaults)
+    card, defaults = model.card, model.defaults
+    shared: policy.Policy | None = None
     rows = []
     for index, prompt in enumerate(prompts):
-        canvas = canvas_of(model, prompt, made.settings.max_new_tokens, raw=raw)
-        own = made
-        if isinstance(prompt, Infill):
+        if isinstance(prompt, Infill):  # it brings its own length
+            canvas = canvas_of(model, prompt, 0, raw=raw)
             length = len(canvas) - canvas.prompt_length
-            own = policy.make(
-                model.card, preset, {**overrides, "max_new_tokens": length}, model.defaults
-            )
+            own = policy.make(card, preset, {**overrides, "max_new_tokens": length}, defaults)
+        else:
+            own = shared = shared or policy.make(card, preset, overrides, defaults)
+            canvas = canvas_of(model, prompt, own.settings.max_new_tokens, raw=raw)
         rows.append(Row(index, canvas, own))
     return rows
 
@@ -113,8 +114,9 @@ def finished(
     """
     whole_number("batch_size", batch_size, 1, "a whole number of at least 1")
     frames, seconds = decode(model.denoiser, rows, batch_size), 0.0
+    began: dict[int, float] = {}
     while True:
-        started = time.perf_counter()
+        before, started = seconds, time.perf_counter()
         commits = next(frames, None)
         seconds += time.perf_counter() - started
         if commits is None:
@@ -122,17 +124,19 @@ def finished(
         if watch:
             watch(commits, seconds)
         for commit in commits:
+            own = seconds - began.setdefault(commit.row, before)
             if rows[commit.row].canvas.done:
-                yield commit.row, result(model, rows[commit.row], seconds)
+                yield commit.row, result(model, rows[commit.row], own)
 
 
 def result(model: Model, row: Row, seconds: float) -> Result:
     """What a finished row comes to."""
     canvas, card = row.canvas, model.card
     answer = canvas.tokens_L[canvas.prompt_length :]
-    end = end_of(answer, card.end_ids)
-    # In a text with gaps an end token only means that a gap needed fewer tokens.
-    shown = answer if canvas.has_fixed_text else answer[:end]
+    # Before given text an end token only means that a gap needed fewer tokens.
+    end = canvas.given + end_of(canvas.tokens_L[canvas.given :], card.end_ids)
+    shown = canvas.tokens_L[canvas.prompt_length : end]
+    written = canvas.born_L[canvas.prompt_length : end + 1] > 0
     settings = row.policy.settings
     trajectory = Trajectory(
         canvas.tokens_L,
@@ -146,7 +150,7 @@ def result(model: Model, row: Row, seconds: float) -> Result:
     return Result(
         text=model.codec.decode(shown.tolist()) if model.codec else None,
         token_ids=answer.tolist(),
-        tokens=len(answer) if canvas.has_fixed_text else min(end + 1, len(answer)),
+        tokens=int(np.count_nonzero(written)),
         forwards=canvas.step,
         fed_positions=sum(row.fed),
         seconds=seconds,

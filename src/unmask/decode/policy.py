@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from types import NoneType
 from typing import Any
 
 from unmask import catalogue
@@ -19,6 +20,7 @@ from unmask.models.denoiser import ModelCard
 SCHEDULES, STRATEGIES, CACHES = (
     f"unmask.decode.{folder}" for folder in ("schedules", "strategies", "caches")
 )
+NAMES = ("schedule", "strategy", "cache", "compat")
 RULES = {"threshold", "factor", "delta"}
 """Settings that belong to certain strategies only."""
 IMPLIED = {"factor": "factor", "delta": "frechet", "threshold": "threshold", "steps": "fixed_steps"}
@@ -53,6 +55,10 @@ def make(
         InputError: an unknown name, a value out of range, or options that contradict each other.
     """
     preset = preset or default_preset(card)
+    names = {name: overrides.get(name) for name in NAMES}
+    for field, value in {"preset": preset, **names}.items():
+        if not isinstance(value, (str, NoneType)):
+            raise InputError(f"{field}={value!r} is not allowed; give a name")
     if preset not in PRESETS:
         raise InputError(catalogue.unknown("preset", preset, sorted(PRESETS)))
     for name in overrides:

@@ -24,35 +24,40 @@ class Sampling:
     top_k: int | None = None
 
 
-GREEDY = Sampling()
-
-
 class Proposal:
-    """Token and confidence [B, A]; entropy (nats) and margin are computed when first asked for."""
+    """Token and confidence [B, A]; entropy (nats) and margin are computed when first asked for.
+
+    In float64, as the references do: sure models differ behind the eighth digit, and bars and
+    orders have to see that. (In float32 on devices that know no other.)
+    """
 
     def __init__(self, logits_BAV: Tensor, token_BA: Tensor | None = None) -> None:
         self.logits_BAV = logits_BAV
-        best, argmax = logits_BAV.max(dim=-1)
-        self._log_total = logits_BAV.logsumexp(dim=-1)
+        best_BA1, argmax_BA1 = logits_BAV.max(dim=-1, keepdim=True)
+        exact = torch.float32 if logits_BAV.device.type == "mps" else torch.float64
+        # Below the best, and so never above 0: no sum can overflow, and none loses digits.
+        self._below = (logits_BAV - best_BA1).to(exact)
+        self._shares = self._below.exp()
+        self._total = self._shares.sum(-1)
         if token_BA is None:
-            self.token_BA, chosen = argmax, best
+            self.token_BA = argmax_BA1[..., 0]
+            self.confidence_BA = self._total.reciprocal()
         else:
             self.token_BA = token_BA
-            chosen = logits_BAV.gather(-1, token_BA[..., None])[..., 0]
-        self.confidence_BA = (chosen - self._log_total).exp()
+            share = self._shares.gather(-1, token_BA[..., None])[..., 0]
+            self.confidence_BA = share / self._total
 
     @cached_property
     def entropy_BA(self) -> Tensor:
-        """-sum q ln q in nats; forbidden tokens (-inf) count nothing."""
-        log_q = (self.logits_BAV - self._log_total[..., None]).clamp(min=-1e4)
-        return -(log_q.exp() * log_q).sum(-1)
+        """-sum q ln q in nats, as ln Z - sum q l of logits l below the best: two terms >= 0."""
+        lost = torch.where(self._shares > 0, self._shares * self._below, 0.0).sum(-1)
+        return self._total.log() - lost / self._total
 
     @cached_property
     def margin_BA(self) -> Tensor:
         """Probability of the best token minus that of the second."""
-        two = self.logits_BAV.topk(2, dim=-1).values
-        q = (two - self._log_total[..., None]).exp()
-        return q[..., 0] - q[..., 1]
+        two = self._shares.topk(2, dim=-1).values
+        return (two[..., 0] - two[..., 1]) / self._total
 
     def rows(self, rows: Sequence[int]) -> Proposal:
         """The proposal of some rows only."""
@@ -89,7 +94,8 @@ def draw(logits_AV: Tensor, sampling: Sampling, generator: torch.Generator) -> T
 
     Noise is added to the logits, never multiplied to exp(logits): no logit is too large for it.
     """
-    logits_AV = filtered(logits_AV / sampling.temperature, sampling)
+    below_AV = logits_AV - logits_AV.amax(-1, keepdim=True)  # at most 0: no temperature overflows
+    logits_AV = filtered(below_AV / sampling.temperature, sampling)
     uniform = torch.rand(
         logits_AV.shape, generator=generator, device=generator.device, dtype=torch.float64
     )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from unmask.errors import InputError
+
+LARGEST = 2**31 - 1
+"""Of any number that is given."""
+SHOWN = 30
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ class Settings:
         if self.steps is None:
             return self.max_new_tokens if self.schedule == "whole" else self.block_length
         if self.steps % self.blocks:
-            near = math.ceil(self.steps / self.blocks) * self.blocks
+            near = -(-self.steps // self.blocks) * self.blocks
             raise InputError(
                 f"steps={self.steps} cannot be shared equally by {self.blocks} blocks; "
                 f"use a multiple of {self.blocks}, say {near}"
@@ -71,17 +74,25 @@ def in_range(
         InputError: it does not, or is no number.
     """
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not number or not low <= value <= high or (above and value == low):
-        raise InputError(f"{field}={value!r} is not allowed; give {hint}")
+    if not number or not low <= value <= min(high, LARGEST) or (above and value == low):
+        raise InputError(f"{field}={_shown(value)} is not allowed; give {hint}")
     return float(value)
 
 
-def whole_number(field: str, value: int, low: int, hint: str, *, high: float = math.inf) -> int:
+def whole_number(field: str, value: int, low: int, hint: str, *, high: int = LARGEST) -> int:
     """``value`` if it is an integer from ``low`` to ``high``.
 
     Raises:
         InputError: it is not.
     """
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-        raise InputError(f"{field}={value!r} is not allowed; give {hint}")
+        raise InputError(f"{field}={_shown(value)} is not allowed; give {hint}")
     return value
+
+
+def _shown(value: object) -> str:
+    """A value for a message, cut if it is endless."""
+    if isinstance(value, int) and abs(value) > 10**SHOWN:
+        return "a number of over 30 digits"
+    text = repr(value)
+    return text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."

@@ -16,10 +16,10 @@ from unmask.decode.proposal import Proposal
 class Slate(NamedTuple):
     """The positions to decide on.
 
-    ``open_BA``: asked positions, false for padding. ``must_BA``: those of the frontier block, one
-    of which has to be accepted. ``total_B``: how many tokens the frontier block had to get in all.
-    ``age_B``: forwards spent on it before this one. ``noise_BA``: uniforms of the row's generator,
-    for strategies that declare ``random``.
+    ``open_BA``: asked positions, false for padding. ``must_BA``: those of the frontier block (at
+    least one in every row), one of which has to be accepted. ``total_B``: how many tokens the
+    frontier block had to get in all. ``age_B``: forwards spent on it before this one. ``noise_BA``:
+    uniforms of the row's generator, for strategies that declare ``random``.
     """
 
     open_BA: Tensor
@@ -45,15 +45,13 @@ class Strategy(Protocol):
 
 
 def at_least_best(accept_BA: Tensor, score_BA: Tensor, slate: Slate) -> Tensor:
-    """``accept`` within the open positions, plus the best-scored one where ``must`` got none.
+    """``accept`` within the open positions, and the best-scored of ``must``.
 
-    The lowest position wins a tie.
+    For rules that accept by ``score``: then the best is either accepted or all of ``must`` is
+    refused. The lowest position wins a tie.
     """
-    accept_BA = accept_BA & slate.open_BA
-    score_BA = score_BA.masked_fill(~slate.must_BA, -torch.inf)
-    best_BA = torch.zeros_like(accept_BA).scatter(1, score_BA.argmax(1, keepdim=True), value=True)
-    owed_B1 = ~(accept_BA & slate.must_BA).any(1, keepdim=True)
-    return accept_BA | (best_BA & owed_B1 & slate.must_BA)
+    best_B1 = score_BA.masked_fill(~slate.must_BA, -torch.inf).argmax(1, keepdim=True)
+    return accept_BA.scatter(1, best_B1, value=True) & slate.open_BA
 
 
 def ranks(score_BA: Tensor, slate: Slate) -> Tensor:

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unmask.canvas.canvas import Canvas
+from unmask.canvas.canvas import Canvas, Ids
 from unmask.canvas.events import Commit
 from unmask.decode.plan import FRESH, Memory, Plan, widen
 from unmask.decode.policy import Policy
@@ -25,7 +25,7 @@ from unmask.decode.slate import Slate
 from unmask.decode.stopping import stop_early
 from unmask.decode.window import Window
 from unmask.errors import DecodeError
-from unmask.models.denoiser import Denoiser
+from unmask.models.denoiser import Denoiser, ModelCard
 from unmask.models.store import KeyValueStore
 
 CALL_COST = 48
@@ -102,29 +102,43 @@ def _advance(denoiser: Denoiser, store: KeyValueStore | None, turns: list[_Turn]
         [len(turn.plan.ask) for turn in turns],
     )
     accept_BA = _accept(proposal, turns)
-    # The one read of the host: ids below 2^24 are exact in fp32.
-    token_BA, confidence_BA = proposal.token_BA.float(), proposal.confidence_BA
-    host = torch.stack([accept_BA.float(), token_BA, confidence_BA]).cpu().numpy()
-    if np.isnan(host[2]).any():
-        raise DecodeError(
-            f"model {card.name!r} returned NaN logits; its weights are damaged or overflow in this "
-            "dtype, try dtype='float32'"
-        )
-    return [_commit(turn, host[:, at], denoiser) for at, turn in enumerate(turns)]
+    # The one read of the host: ids are exact in fp32 below 2^24, in fp64 always.
+    confidence_BA = proposal.confidence_BA
+    parts = [part.to(confidence_BA.dtype) for part in (accept_BA, proposal.token_BA)]
+    host = torch.stack([*parts, confidence_BA]).cpu().numpy()
+    return [_commit(turn, host[:, at], card) for at, turn in enumerate(turns)]
 
 
-def _commit(turn: _Turn, host: NDArray[np.float32], denoiser: Denoiser) -> Commit:
+def _commit(turn: _Turn, host: NDArray[Any], card: ModelCard) -> Commit:
     row, ask = turn.row, turn.plan.ask
     accept, token, confidence = host[:, : len(ask)]
+    if np.isnan(confidence).any():
+        raise DecodeError(
+            f"model {card.name!r} returned NaN logits for prompt {row.index}; its weights are "
+            "damaged or overflow in this dtype, try dtype='float32'"
+        )
     chosen = accept > 0
-    at, tokens = ask[chosen], token[chosen].astype(np.int64)
+    at, tokens, scores = ask[chosen], token[chosen].astype(np.int64), confidence[chosen]
     row.canvas = row.canvas.commit(at, tokens)
     row.fed.append(turn.plan.fed)
     if row.policy.early_stop:
-        ahead = row.policy.schedule.ahead
-        row.canvas = stop_early(row.canvas, denoiser.card, ahead=ahead)
-    scores = confidence[chosen].astype(np.float64)
+        stopped = stop_early(row.canvas, card, ahead=row.policy.schedule.ahead)
+        if stopped is not row.canvas:
+            at, tokens, scores = _padded(row.canvas, stopped, confidence, ask)
+            row.canvas = stopped
     return Commit(row.index, row.canvas.step, at, tokens, scores, turn.plan.fed, turn.plan.seen)
+
+
+def _padded(
+    before: Canvas, after: Canvas, confidence: NDArray[Any], ask: NDArray[np.intp]
+) -> tuple[NDArray[np.intp], Ids, NDArray[np.float64]]:
+    """What a forward wrote and the padding behind the end, which is certain: confidence 1."""
+    closed = after.tokens_L != before.tokens_L
+    sure = np.ones(len(after))
+    sure[ask] = confidence
+    sure[closed] = 1.0
+    at = np.flatnonzero(closed | (after.born_L == after.step))
+    return at, after.tokens_L[at], sure[at]
 
 
 def _forward(denoiser: Denoiser, store: KeyValueStore | None, turns: list[_Turn]) -> Tensor:

@@ -19,17 +19,18 @@ def end_of(tokens: Ids | Sequence[int], end_ids: tuple[int, ...]) -> int:
 
 
 def stop_early(canvas: Canvas, card: ModelCard, *, ahead: bool) -> Canvas:
-    """Put padding behind the first end token.
+    """Put padding behind the first end token that follows all given text.
 
-    Without ``ahead`` it counts once no mask stands before it. That is exact for block-wise
+    (One before given text only says that a gap needed fewer tokens.) Without ``ahead`` it counts
+    once no mask stands before it, and the masks behind it are closed. That is exact for block-wise
     decoding: later blocks cannot change earlier text. A schedule that writes ``ahead`` meets end
-    tokens behind masks; what stands behind such a one is dropped at once (d3LLM), and an end token
-    further left moves the cut there. Canvases with fixed text behind the prompt are decoded to
-    their end, for an end token in a gap ends nothing.
+    tokens behind masks; whatever stands behind such a one gives way to padding at once (d3LLM), and
+    an end token further left moves the cut there.
     """
-    if canvas.has_fixed_text:
+    if canvas.done and not ahead:
         return canvas
-    stop = len(canvas) if ahead or canvas.done else canvas.open[0]
-    written = canvas.tokens_L[canvas.prompt_length : stop]
+    written = canvas.tokens_L[canvas.given : len(canvas) if ahead else canvas.open[0]]
     end = end_of(written, card.end_ids)
-    return canvas.cut(canvas.prompt_length + end + 1, card.pad_id) if end < len(written) else canvas
+    if end == len(written):
+        return canvas
+    return canvas.close(canvas.given + end + 1, card.pad_id, written=ahead)

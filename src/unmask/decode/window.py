@@ -40,13 +40,13 @@ class Schedule(Protocol):
 def window_of(canvas: Canvas, frontier: tuple[int, int], stop: int, unseen: int = 0) -> Window:
     """The window of the blocks from the ``frontier`` to ``stop``.
 
-    The last ``unseen`` positions are left out of the forward, never in a canvas with fixed text:
-    what stands behind a gap belongs to the question.
+    The last ``unseen`` positions are left out of the forward, but never given text: what stands
+    behind a gap belongs to the question.
     """
     start = frontier[0]
     before = canvas.born_L[canvas.prompt_length : start]
     eligible = np.flatnonzero(canvas.born_L[start:stop] == MASKED) + start
-    reach = len(canvas) if canvas.has_fixed_text else len(canvas) - unseen
+    reach = max(len(canvas) - unseen, canvas.given)
     return Window(eligible, frontier, int(before.max(initial=0)), stop, reach)
 
 

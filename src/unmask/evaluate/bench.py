@@ -92,17 +92,21 @@ def contest(contenders: Sequence[Contender], load: Workload, rounds: int) -> lis
     ]
 
 
+def measured(contender: Contender, load: Workload) -> Line:
+    """One pass of one contender, without a warm-up and without ratios."""
+    return _line(contender.name, [run(contender, load)], load, {})
+
+
 def run(contender: Contender, load: Workload) -> Round:
     """One pass."""
     overrides = dict(contender.overrides)
     model = contender.model
     rows = prepare(model, load.prompts, contender.preset, raw=load.raw, overrides=overrides)
     clock = _FirstBlock(rows)
-    with PeakMemory() as memory:
+    with PeakMemory(model.denoiser.device) as memory:
         results = dict(finished(model, rows, load.batch_size, clock.watch))
     ordered = [results[index] for index in range(len(rows))]
-    last = max(result.seconds for result in ordered)
-    return Round(last, statistics.mean(clock.seconds.values()), memory.bytes, ordered)
+    return Round(clock.total, statistics.mean(clock.seconds.values()), memory.bytes, ordered)
 
 
 class _FirstBlock:
@@ -112,15 +116,15 @@ class _FirstBlock:
         self.rows = rows
         self.began: dict[int, float] = {}
         self.seconds: dict[int, float] = {}
-        self._before = 0.0
+        self.total = 0.0
 
     def watch(self, commits: list[Commit], seconds: float) -> None:
         """After a forward."""
         for commit in commits:
-            began = self.began.setdefault(commit.row, self._before)
+            began = self.began.setdefault(commit.row, self.total)
             if commit.row not in self.seconds and self._stands(self.rows[commit.row]):
                 self.seconds[commit.row] = seconds - began
-        self._before = seconds
+        self.total = seconds
 
     @staticmethod
     def _stands(row: Row) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
+import os
 import resource
 import sys
 from pathlib import Path
@@ -24,11 +26,16 @@ class PeakMemory:
 
     bytes = 0
 
+    def __init__(self, device: torch.device) -> None:
+        self._gpu = device.type == "cuda"
+        self._marks = not self._gpu and os.access(RESET, os.W_OK)
+
     def __enter__(self) -> PeakMemory:
         gc.collect()
-        if torch.cuda.is_available():
+        if self._gpu:
             torch.cuda.reset_peak_memory_stats()
-        elif RESET.exists():
+        elif self._marks:
+            _give_back()  # what an earlier pass freed would hide the growth of this one
             RESET.write_text("5")
         self._before = self._now()
         return self
@@ -41,17 +48,22 @@ class PeakMemory:
     ) -> None:
         self.bytes = max(0, self._peak() - self._before)
 
-    @staticmethod
-    def _now() -> int:
-        if torch.cuda.is_available():
+    def _now(self) -> int:
+        if self._gpu:
             return torch.cuda.memory_allocated()
-        return _status("VmRSS") if STATUS.exists() else _mark()
+        return _status("VmRSS") if self._marks else mark()
 
-    @staticmethod
-    def _peak() -> int:
-        if torch.cuda.is_available():
+    def _peak(self) -> int:
+        if self._gpu:
             return torch.cuda.max_memory_allocated()
-        return _status("VmHWM") if STATUS.exists() else _mark()
+        return _status("VmHWM") if self._marks else mark()
+
+
+def _give_back() -> None:
+    """Return freed memory to the system, where the C library can."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim:
+        trim(0)
 
 
 def _status(field: str) -> int:
@@ -61,6 +73,7 @@ def _status(field: str) -> int:
     return 0
 
 
-def _mark() -> int:
+def mark() -> int:
+    """Most resident memory of this process so far, in bytes."""
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

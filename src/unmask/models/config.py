@@ -7,19 +7,24 @@ from typing import Any
 
 from unmask.errors import CheckpointError
 
+LARGEST = 10**8
+"""Of any size; it keeps what a size is multiplied to within 64 bits."""
+HUGE = 10**30
+
 
 def whole(config: Mapping[str, Any], field: str) -> int:
     """A whole number of at least 1."""
     value = config[field]
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise _wrong(field, value, "a whole number of at least 1")
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= LARGEST:
+        raise _wrong(field, value, f"a whole number from 1 to {LARGEST}")
     return value
 
 
 def number(config: Mapping[str, Any], field: str) -> float:
     """A number above 0."""
     value = config[field]
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not value > 0:
+    real = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not real or not 0 < value < HUGE:
         raise _wrong(field, value, "a number above 0")
     return float(value)
 

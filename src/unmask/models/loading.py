@@ -5,10 +5,10 @@ Reads config.json, safetensors and tokenizer files only; no code and no pickle i
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, replace
 from importlib import resources
+from numbers import Integral
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,6 +20,7 @@ from torch import Tensor
 
 from unmask import catalogue
 from unmask.errors import CheckpointError, InputError, PromptError
+from unmask.files import read_object, reason_of
 from unmask.models import weights
 from unmask.models.blocks import Transformer
 from unmask.models.denoiser import ModelCard
@@ -36,6 +37,7 @@ DTYPES = {
 }
 DOWNLOADED = ["*.json", "*.safetensors", "*.txt", "*.jinja"]
 GENERATION_DEFAULTS = {"max_new_tokens": 256, "block_length": 32}
+LONGEST_NAME = 1000
 CONFIG_ERRORS = (KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError)
 
 
@@ -74,6 +76,9 @@ def check_ids(token_ids: list[int], card: ModelCard) -> list[int]:
     Raises:
         PromptError: they are empty, too many or outside the vocabulary.
     """
+    if not isinstance(token_ids, (list, tuple)):
+        kind = type(token_ids).__name__
+        raise PromptError(f"token ids of type {kind} are not understood; give a list of numbers")
     if not token_ids:
         raise PromptError("the prompt is empty; give some text or at least one token id")
     if len(token_ids) > card.max_length:
@@ -81,13 +86,13 @@ def check_ids(token_ids: list[int], card: ModelCard) -> list[int]:
             f"{len(token_ids)} tokens are too many: {card.name} takes at most {card.max_length}"
         )
     for token in token_ids:
-        whole = isinstance(token, int) and not isinstance(token, bool)
+        whole = isinstance(token, Integral) and not isinstance(token, bool)
         if not whole or not 0 <= token < card.vocabulary:
             raise PromptError(
                 f"token id {token!r} is outside the vocabulary of {card.name} "
                 f"(0 to {card.vocabulary - 1})"
             )
-    return token_ids
+    return [int(token) for token in token_ids]
 
 
 def load(name: str | Path, device: str = "auto", dtype: str = "auto") -> Model:
@@ -135,7 +140,7 @@ def pick_device(device: str) -> torch.device:
     if device == "auto":
         return torch.device("cuda" if cuda else "mps" if mps else "cpu")
     found = {"cpu": True, "cuda": cuda, "mps": mps}
-    if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", device):
+    if not isinstance(device, str) or not re.fullmatch(r"cpu|mps|cuda(:\d{1,3})?", device):
         raise InputError(catalogue.unknown("device", device, ["auto", "cpu", "cuda", "mps"]))
     if not found[device.split(":")[0]]:
         raise InputError(f"device={device!r} is not on this machine; use device='auto'")
@@ -146,7 +151,7 @@ def pick_dtype(dtype: str, device: torch.device) -> torch.dtype:
     """The dtype meant by ``dtype``."""
     if dtype == "auto":
         return torch.bfloat16 if device.type == "cuda" else torch.float32
-    if dtype not in DTYPES:
+    if not isinstance(dtype, str) or dtype not in DTYPES:
         raise InputError(catalogue.unknown("dtype", dtype, ["auto", *DTYPES]))
     return DTYPES[dtype]
 
@@ -155,6 +160,8 @@ def find_folder(name: str) -> Path:
     """The local folder of a model, downloaded if ``name`` is a hub id."""
     if name in builtin():
         return builtin()[name]
+    if len(name) > LONGEST_NAME:
+        raise InputError(f"model={name[:40]!r}... is no name; give a checkpoint folder or a hub id")
     path = Path(name).expanduser()
     if name and path.is_dir():
         return path
@@ -173,9 +180,8 @@ def _download(name: str) -> Path:
     try:
         return Path(snapshot_download(name, allow_patterns=DOWNLOADED))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise CheckpointError(
-            f"model={name!r} is no folder here and cannot be downloaded ({reason}); "
+            f"model={name!r} is no folder here and cannot be downloaded ({reason_of(error)}); "
             "check the name and the connection, or give a checkpoint folder"
         ) from None
 
@@ -184,13 +190,7 @@ def read_config(path: Path) -> dict[str, Any]:
     """A JSON object from ``path``."""
     if not path.exists():
         raise CheckpointError(f"{path.parent} has no {path.name}; give a checkpoint folder")
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"{path} is not valid JSON ({error}); download it again") from None
-    if not isinstance(config, dict):
-        raise CheckpointError(f"{path} holds no JSON object; download it again")
-    return config
+    return read_object(path, CheckpointError)
 
 
 def family_of(config: dict[str, Any]) -> ModuleType:
@@ -225,7 +225,9 @@ def _end_ids(
 
 
 def _short_name(name: str) -> str:
-    return Path(name).name
+    """The last part of a path, unless that would pass for a built-in model."""
+    short = Path(name).name
+    return name if short in builtin() else short
 
 
 def _reason(error: Exception) -> str:

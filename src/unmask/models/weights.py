@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from unmask.errors import CheckpointError
+from unmask.files import read_object
 from unmask.models.blocks import Transformer
 
 
@@ -66,8 +66,8 @@ def shards(folder: Path) -> list[Path]:
     index = folder / "model.safetensors.index.json"
     if index.exists():
         try:
-            files = set(json.loads(index.read_text())["weight_map"].values())
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            files = set(read_object(index, CheckpointError)["weight_map"].values())
+        except (KeyError, TypeError, AttributeError) as error:
             raise CheckpointError(
                 f"{index} is no weight index ({error}); download it again"
             ) from None

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
+import json
 from collections.abc import Sequence
 from pathlib import Path
+from types import NoneType
 from typing import Any, NoReturn
 
-from jinja2 import TemplateError
+from jinja2 import TemplateError, TemplateSyntaxError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from unmask.errors import CheckpointError, PromptError
@@ -19,14 +22,12 @@ class ChatTemplate:
     """A Jinja template as Hugging Face checkpoints carry it; it can read messages, nothing else."""
 
     def __init__(self, source: str, settings: dict[str, Any]) -> None:
-        environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
-        environment.globals["raise_exception"] = _refuse
-        try:
-            self._template = environment.from_string(source)
-        except TemplateError as error:
-            raise CheckpointError(
-                f"the chat template of the checkpoint is broken: {error}"
-            ) from None
+        environment = ImmutableSandboxedEnvironment(
+            trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
+        )
+        environment.globals |= {"raise_exception": _refuse, "strftime_now": _now}
+        environment.filters["tojson"] = _json
+        self._environment, self._source = environment, source
         names = ("bos_token", "eos_token", "pad_token")
         self._tokens = {name: _content(settings.get(name)) for name in names}
 
@@ -37,10 +38,15 @@ class ChatTemplate:
             PromptError: the template does not take these messages.
         """
         check(messages)
-        try:
-            return self._template.render(
+        try:  # parsed here, for users of token ids need no template
+            template = self._environment.from_string(self._source)
+            return template.render(
                 messages=list(messages), add_generation_prompt=True, **self._tokens
             )
+        except TemplateSyntaxError as error:
+            raise CheckpointError(
+                f"the chat template of the checkpoint is broken: {error}; use token ids or raw text"
+            ) from None
         except Exception as error:  # foreign code: 1/0 or a huge range is no TemplateError
             raise PromptError(f"the chat template does not take these messages: {error}") from None
 
@@ -48,10 +54,16 @@ class ChatTemplate:
 def read(folder: Path, settings: dict[str, Any]) -> ChatTemplate | None:
     """The template of a checkpoint: chat_template.jinja or the entry in tokenizer_config.json."""
     path = folder / "chat_template.jinja"
-    source = path.read_text(encoding="utf-8") if path.exists() else settings.get("chat_template")
-    if isinstance(source, list):  # several named templates
-        source = next((entry["template"] for entry in source if entry["name"] == "default"), None)
-    return ChatTemplate(source, settings) if source else None
+    try:
+        found = path.read_text(encoding="utf-8") if path.exists() else settings.get("chat_template")
+        if isinstance(found, list):  # several named templates
+            named = {entry["name"]: entry["template"] for entry in found}
+            found = named.get("default")
+    except (OSError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise CheckpointError(f"the chat template in {folder} cannot be read: {error}") from None
+    if not isinstance(found, (str, NoneType)):
+        raise CheckpointError(f"the chat template in {folder} is no text; repair chat_template")
+    return ChatTemplate(found, settings) if found else None
 
 
 def check(messages: Sequence[Message]) -> None:
@@ -73,7 +85,16 @@ def _content(token: Any) -> str:
     """Special tokens are plain strings or {"content": ...} in tokenizer_config.json."""
     if isinstance(token, dict):
         token = token.get("content")
-    return token or ""
+    return token if isinstance(token, str) else ""
+
+
+def _json(value: Any, indent: int | None = None) -> str:
+    """As Hugging Face renders it; Jinja's own would escape for HTML."""
+    return json.dumps(value, ensure_ascii=False, indent=indent)
+
+
+def _now(pattern: str) -> str:
+    return datetime.datetime.now().strftime(pattern)
 
 
 def _refuse(message: str) -> NoReturn:

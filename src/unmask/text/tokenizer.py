@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
-from unmask.errors import CheckpointError
+from unmask.errors import CheckpointError, PromptError
+from unmask.files import read_object
 
 QWEN2_SPLIT = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
@@ -26,7 +26,17 @@ class TextCodec:
         self.settings = settings
 
     def encode(self, text: str, *, plain: bool) -> list[int]:
-        """Ids of ``text``; ``plain`` lets the tokenizer add its begin-of-text, if it has one."""
+        """Ids of ``text``; ``plain`` lets the tokenizer add its begin-of-text, if it has one.
+
+        Raises:
+            PromptError: ``text`` holds half a character (a lone surrogate).
+        """
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError:
+            raise PromptError(
+                f"the text {text[:40]!r} is no valid Unicode; give it in UTF-8"
+            ) from None
         ids: list[int] = self._tokenizer.encode(text, add_special_tokens=plain).ids
         return ids
 
@@ -53,7 +63,10 @@ def read(folder: Path) -> TextCodec | None:
     )
     try:
         if whole.exists():
-            return TextCodec(Tokenizer.from_file(str(whole)), settings)
+            found = Tokenizer.from_file(str(whole))
+            found.no_truncation()  # a file may carry both; a prompt is never cut or filled
+            found.no_padding()
+            return TextCodec(found, settings)
         if vocab.exists() and merges.exists():
             return TextCodec(_qwen2(vocab, merges, settings), settings)
     except Exception as error:  # the library raises bare Exception on a malformed file
@@ -63,13 +76,7 @@ def read(folder: Path) -> TextCodec | None:
 
 def _settings(folder: Path) -> dict[str, Any]:
     path = folder / "tokenizer_config.json"
-    if not path.exists():
-        return {}
-    try:
-        settings: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"{path} is not valid JSON ({error}); download it again") from None
-    return settings
+    return read_object(path, CheckpointError) if path.exists() else {}
 
 
 def _qwen2(vocab: Path, merges: Path, settings: dict[str, Any]) -> Tokenizer:

@@ -10,6 +10,7 @@ from torch import Tensor
 from unmask.decode.proposal import Proposal
 from unmask.decode.settings import Settings
 from unmask.decode.slate import Slate, Strategy, quota, take
+from unmask.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -54,5 +55,10 @@ USES = ("steps",)
 def build(settings: Settings) -> Strategy:
     """From ``steps``, the forwards of the whole answer (default: one per token)."""
     if settings.compat == "reference" and settings.shifted and settings.cached:
+        if (settings.steps or 0) > settings.max_new_tokens:
+            raise InputError(
+                f"steps={settings.steps} is not allowed; the reference's schedule takes at most "
+                f"one step a token, here {settings.max_new_tokens}"
+            )
         return DreamSchedule(settings.steps_per_block())
     return FixedSteps(settings.steps_per_block())

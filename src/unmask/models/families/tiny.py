@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from unmask.errors import CheckpointError
 from unmask.models.blocks import Body
 from unmask.models.config import flag, number, token, whole
 from unmask.models.denoiser import ModelCard
@@ -15,6 +16,8 @@ TURN_END = "<|end|>"
 
 def body(config: Mapping[str, Any]) -> Body:
     """Sizes from config.json."""
+    if not flag(config, "tie_word_embeddings"):
+        raise CheckpointError("config.json: tie_word_embeddings has to be true for this family")
     return Body(
         layers=whole(config, "num_hidden_layers"),
         width=whole(config, "hidden_size"),
@@ -32,6 +35,9 @@ def card(config: Mapping[str, Any], name: str) -> ModelCard:
     """What decoding has to know."""
     causal = flag(config, "causal")
     vocabulary = whole(config, "vocab_size")
+    shift = config.get("logit_shift", int(causal))
+    if shift not in (0, 1) or isinstance(shift, bool):
+        raise CheckpointError(f"config.json: logit_shift={shift!r} is not allowed; give 0 or 1")
     return ModelCard(
         name=name,
         family="tiny",
@@ -40,7 +46,7 @@ def card(config: Mapping[str, Any], name: str) -> ModelCard:
         end_ids=(token(config, "eos_token_id", vocabulary),),
         pad_id=token(config, "pad_token_id", vocabulary),
         max_length=whole(config, "max_position_embeddings"),
-        logit_shift=int(config.get("logit_shift", causal)),
+        logit_shift=shift,
         causal=causal,
     )
 
