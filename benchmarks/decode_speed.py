@@ -15,10 +15,10 @@ import json
 import platform
 import statistics
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,20 +44,32 @@ class Pass:
 
 
 Run = Callable[[], Pass]
+BAR = 0.95
+LOOP = f"plain loop, threshold {BAR}"
+CACHES: list[tuple[str, dict[str, Any]]] = [
+    ("fast-dllm", {"cache": "none", "threshold": BAR}),
+    ("fast-dllm", {"cache": "prefix", "threshold": BAR}),
+    ("fast-dllm", {"cache": "dual", "threshold": BAR}),
+    ("fast-dllm", {"cache": "sliding", "threshold": BAR, "refresh": 6}),
+    ("d3llm", {"cache": "delayed"}),
+    ("d3llm", {"cache": "sliding"}),
+]
 
 
-def ours(model: unmask.Model, examples: list[Any], **settings: Any) -> Pass:
+def ours(model: unmask.Model, examples: list[Any], preset: str, **settings: Any) -> Pass:
     """The package, one prompt at a time."""
     started = time.perf_counter()
-    results = [unmask.generate(model, example.prompt, **settings)[0] for example in examples]
+    results = [
+        unmask.generate(model, example.prompt, preset, **settings)[0] for example in examples
+    ]
     seconds = time.perf_counter() - started
     right = sum(stories.score(e, r.text or "") for e, r in zip(examples, results, strict=True))
     return Pass(seconds, sum(r.tokens for r in results), sum(r.forwards for r in results), right)
 
 
-def plain(model: unmask.Model, examples: list[Any], threshold: float | None) -> Pass:
+def plain(model: unmask.Model, examples: list[Any], length: int, threshold: float | None) -> Pass:
     """The full-canvas loop, one prompt at a time."""
-    length, block = model.defaults["max_new_tokens"], model.defaults["block_length"]
+    block = model.defaults["block_length"]
     tokens = forwards = right = 0
     started = time.perf_counter()
     for example in examples:
@@ -104,21 +116,26 @@ def main() -> None:
     """Measure, print, append one JSON line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--prompts", type=int, default=32)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--canvas", type=int, default=stories.CANVAS, help="answer positions")
     parser.add_argument("--out", type=Path, help="JSON lines to append to")
     arguments = parser.parse_args()
     model = unmask.load("tiny", device="cpu")
     examples = list(itertools.islice(stories.examples("test", seed=1), arguments.prompts))
+    twin = unmask.load("tiny-ar", device="cpu")
+    canvas = arguments.canvas
+    size = {"max_new_tokens": canvas}
     runs: dict[str, Run] = {
-        "plain loop, one token a forward": lambda: plain(model, examples, None),
-        "plain loop, threshold 0.9": lambda: plain(model, examples, 0.9),
-        "unmask vanilla": lambda: ours(model, examples, preset="vanilla"),
+        "plain loop, one token a forward": lambda: plain(model, examples, canvas, None),
+        LOOP: lambda: plain(model, examples, canvas, BAR),
+        "unmask vanilla": lambda: ours(model, examples, "vanilla", **size),
         **{
-            f"unmask fast-dllm, {cache}": lambda cache=cache: ours(  # type: ignore[misc]
-                model, examples, preset="fast-dllm", cache=cache
+            f"unmask {preset}, {given['cache']}": partial(
+                ours, model, examples, preset, **given, **size
             )
-            for cache in ("none", "prefix", "dual")
+            for preset, given in CACHES
         },
+        "unmask ar (tiny-ar)": lambda: ours(twin, examples, "ar", **size),
     }
     passes: dict[str, list[Pass]] = {name: [] for name in runs}
     for turn in range(arguments.rounds + 1):
@@ -130,7 +147,13 @@ def main() -> None:
     shares = {batch: round(bookkeeping(model, examples, batch), 3) for batch in (1, 8, 32)}
     report(rows, shares)
     if arguments.out:
-        line = {"command": " ".join(sys.argv), **machine(), "rows": rows, "bookkeeping": shares}
+        line = {
+            "canvas": canvas,
+            "prompts": len(examples),
+            **machine(),
+            "rows": rows,
+            "bookkeeping": shares,
+        }
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         with arguments.out.open("a") as file:
             print(json.dumps(line), file=file)
@@ -158,10 +181,10 @@ def report(rows: dict[str, dict[str, float]], shares: dict[int, float]) -> None:
             f"{name:34}{row['tokens_per_second']:10.0f}{row['forwards']:10.0f}"
             f"{row['ms_per_forward']:12.2f}{row['accuracy']:10.1%}"
         )
-    loop = rows["plain loop, threshold 0.9"]
+    loop = rows[LOOP]
     vanilla = rows["unmask vanilla"]["tokens_per_second"]
     for name, row in rows.items():
-        if "fast-dllm" in name:
+        if "fast-dllm" in name or "d3llm" in name:
             print(
                 f"{name}: {row['tokens_per_second'] / vanilla:.1f}x vanilla, "
                 f"{row['tokens_per_second'] / loop['tokens_per_second']:.1f}x the plain loop, "

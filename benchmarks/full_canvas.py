@@ -33,6 +33,8 @@ def decode(
         stop = min(start + block, ids.shape[1])
         while (ids[:, start:stop] == card.mask_id).any():
             logits = model.denoiser(ids, at)
+            if card.logit_shift:
+                logits = torch.cat([logits[:, :1], logits[:, :-1]], dim=1)
             forwards += 1
             logits[..., card.mask_id] = -torch.inf
             token = logits.argmax(-1)

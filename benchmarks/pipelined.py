@@ -53,18 +53,24 @@ def variants() -> Iterator[tuple[str, dict[str, Any], CachePolicy | None]]:
     for delay, refresh in ((0, None), (1, None), (2, None), (1, 4), (2, 3)):
         given = {**plain, "cache": "delayed", "delay": delay, "refresh": refresh}
         yield f"pipelined, delayed {delay}/{refresh or 'never'}", given, None
-    for budget in (8, 16, 32):
-        given = {**plain, "cache": "dual"}
-        yield f"pipelined, adaptive {budget}", given, Adaptive(budget)
+    yield "pipelined, adaptive 16", {**plain, "cache": "dual"}, Adaptive(16)
+    for bar in (0.05, 0.1, 0.2):
+        yield "pipelined, sliding", {**plain, "cache": "sliding", "threshold": bar}, None
+    given = {**plain, "cache": "sliding", "refresh": 4}
+    yield "pipelined, sliding, refresh 4", given, None
     for horizon in (0, 1, 2):
         yield f"pipelined, horizon {horizon}", {**plain, "horizon": horizon}, None
     yield "pipelined, dual, horizon 1", {**plain, "cache": "dual", "horizon": 1}, None
-    for rule, bars in (("frechet", (0.7, 0.9)), ("threshold", (0.95,))):
-        for bar in bars:
-            field = "delta" if rule == "frechet" else "threshold"
-            yield f"pipelined, {rule}", {"strategy": rule, field: bar, "cache": "none"}, None
-    for share in (0.25, 0.5):
-        yield f"pipelined, share {share}", {**plain, "block_add_threshold": share}, None
+    yield "pipelined, frechet", {"strategy": "frechet", "delta": 0.9, "cache": "none"}, None
+    yield (
+        "pipelined, threshold",
+        {"strategy": "threshold", "threshold": 0.95, "cache": "none"},
+        None,
+    )
+    yield "pipelined, share 0.5", {**plain, "block_add_threshold": 0.5}, None
+    single = {"schedule": "blocks", "strategy": "threshold", "threshold": 0.95}
+    for cache, refresh in (("none", None), ("prefix", None), ("dual", None), ("sliding", 6)):
+        yield f"one block, threshold, {cache}", {**single, "cache": cache, "refresh": refresh}, None
 
 
 def measure(

@@ -36,7 +36,8 @@ def test_an_unknown_name_is_told_with_the_known_ones_and_the_nearest():
     with pytest.raises(InputError) as caught:
         catalogue.find(PLUGINS["cache"], "prefx", "cache")
     assert str(caught.value) == (
-        "cache='prefx' is not known; choose one of causal, delayed, dual, none, prefix; "
+        "cache='prefx' is not known; choose one of causal, delayed, dual, none, "
+        "prefix, sliding; "
         "did you mean 'prefix'?"
     )
 

@@ -118,7 +118,8 @@ def _contenders(arguments: argparse.Namespace, model: Model, canvas: int | None)
     for cache in caches:
         name = f"fast-dllm, {'no' if cache == 'none' else cache} cache"
         found.append(Contender(name, model, "fast-dllm", {**given, "cache": cache}))
-    found.append(Contender("d3llm", model, "d3llm", size))
+    found.append(Contender("d3llm, delayed cache", model, "d3llm", {**size, "cache": "delayed"}))
+    found.append(Contender("d3llm, sliding cache", model, "d3llm", {**size, "cache": "sliding"}))
     twin = arguments.ar_model or ("tiny-ar" if arguments.model == "tiny" else None)
     if twin in builtin() or arguments.ar_model:
         other = load(str(twin), arguments.device, arguments.dtype)

@@ -29,8 +29,8 @@ examples:
   unmask tune --model ./checkpoint --task sudoku --budget 0.5 --out sudoku.json
   unmask generate --settings settings.json "..."
 
-Tried: fast-dllm with both caches, dparallel, d3llm with both caches, each from a careful bar to a
-bold one. The result is a settings file for generate, chat and bench.
+Tried: fast-dllm and d3llm with their caches, and dparallel, each from a careful bar to a bold one.
+The result is a settings file for generate and chat.
 """
 TASKS = ("stories", "sudoku")
 

@@ -152,9 +152,9 @@ def _forward(denoiser: Denoiser, store: KeyValueStore | None, turns: list[_Turn]
     for row, (turn, plan) in enumerate((turn, turn.plan) for turn in turns):
         start, stop = plan.feed
         # A padding column is the last fed position again: same keys, same place.
-        at_BQ[row] = np.arange(start, start + width).clip(max=stop - 1)
+        at_BQ[row] = np.minimum(np.arange(start, start + width), stop - 1)
         ids_BQ[row] = turn.row.canvas.tokens_L[at_BQ[row]]
-        ask_BA[row, : len(plan.ask)] = (plan.ask - shift - start).clip(min=0)
+        ask_BA[row, : len(plan.ask)] = np.maximum(plan.ask - shift - start, 0)
     keep = _keep(store, turns, width)
     device = denoiser.device
     return denoiser(
@@ -203,7 +203,7 @@ def _accept(proposal: Proposal, turns: list[_Turn]) -> Tensor:
 def _slate(turns: list[_Turn], proposal: Proposal) -> Slate:
     asked = proposal.token_BA.shape[1]
     open_BA = np.zeros((len(turns), asked), dtype=np.bool_)
-    must_BA = np.zeros_like(open_BA)
+    must_BA = np.zeros((len(turns), asked), dtype=np.bool_)
     total_B, age_B = np.zeros(len(turns), np.int64), np.zeros(len(turns), np.int64)
     for row, turn in enumerate(turns):
         ask, (start, stop) = turn.plan.ask, turn.window.frontier

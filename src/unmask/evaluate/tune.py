@@ -17,11 +17,13 @@ from unmask.models.loading import Model
 CONFIDENCES = (0.99, 0.97, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5)
 ENTROPIES = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)  # nats; the papers use 0.4 to 0.5
 LADDERS: dict[str, tuple[str, dict[str, Any], tuple[float, ...]]] = {
-    "fast-dllm, dual cache": ("fast-dllm", {"cache": "dual"}, CONFIDENCES),
-    "fast-dllm, prefix cache": ("fast-dllm", {"cache": "prefix"}, CONFIDENCES),
+    "fast-dllm, dual": ("fast-dllm", {"cache": "dual"}, CONFIDENCES),
+    "fast-dllm, prefix": ("fast-dllm", {"cache": "prefix"}, CONFIDENCES),
+    "fast-dllm, sliding": ("fast-dllm", {"cache": "sliding", "refresh": 6}, CONFIDENCES),
     "dparallel": ("dparallel", {}, ENTROPIES),
-    "d3llm": ("d3llm", {}, ENTROPIES),
-    "d3llm, dual cache": ("d3llm", {"cache": "dual"}, ENTROPIES),
+    "d3llm, delayed": ("d3llm", {"cache": "delayed"}, ENTROPIES),
+    "d3llm, dual": ("d3llm", {"cache": "dual"}, ENTROPIES),
+    "d3llm, sliding": ("d3llm", {"cache": "sliding"}, ENTROPIES),
 }
 FALLS = 2
 ROWS = 32

@@ -1,0 +1,62 @@
+"""The sliding cache: what is read was fed since it was written; refreshed each time it is exact."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from doubles import ScheduledDenoiser, births, model_of
+from laws.simulate import canvases, settings, walk
+from unmask import catalogue, generate
+from unmask.decode.caches import sliding
+
+seeds = st.integers(0, 2**32 - 1)
+
+
+@pytest.mark.parametrize("schedule", ["blocks", "pipelined", "whole"])
+@given(canvas=canvases(), length=st.integers(1, 12), seed=seeds, delay=st.integers(0, 3))
+def test_a_token_is_fed_once_more_after_it_was_written(schedule, canvas, length, seed, delay):
+    """Else its stored keys were still those of a mask."""
+    chosen = settings(block_length=length, delay=delay)
+    where = catalogue.find("unmask.decode.schedules", schedule, "schedule").build(chosen)
+    fed_at = [0] * len(canvas)
+    for turn in walk(canvas, where, seed, sliding.build(chosen)):
+        now = turn.canvas.step + 1
+        for start, stop in turn.plan.read:
+            for position in range(start, stop):
+                assert fed_at[position] > turn.canvas.born_L[position]
+        for position in range(*turn.plan.feed):
+            fed_at[position] = now
+
+
+@pytest.mark.parametrize(
+    ("delay", "fed"),
+    # Blocks of 4 behind a prompt of 4, a block a forward: all, then two blocks, with a delay three.
+    [(0, [20, 8, 8, 8]), (1, [20, 8, 12, 12])],
+)
+def test_how_much_is_fed_when_all_is_sure_at_once(delay, fed):
+    fake = ScheduledDenoiser([1] * 20, [1] * 20)
+    options = {"cache": "sliding", "delay": delay, "threshold": 0.5}
+    [result] = generate(model_of(fake, 16, 4), [1, 2, 3, 4], "d3llm", **options)
+    assert result.trajectory.fed.tolist() == fed
+
+
+@pytest.mark.parametrize("name", ["llada-tiny", "dream-tiny"])
+@pytest.mark.parametrize("preset", ["fast-dllm", "d3llm"])
+@given(prompt=st.lists(st.integers(0, 123), min_size=1, max_size=12))
+def test_a_refresh_at_every_forward_is_no_cache(name, preset, prompt, exact_models):
+    limits = {"max_new_tokens": 16, "block_length": 4, "threshold": 0.8}
+    model = exact_models[name]
+    [plain] = generate(model, prompt, preset, cache="none", **limits)
+    [fresh] = generate(model, prompt, preset, cache="sliding", refresh=1, **limits)
+    assert fresh.token_ids == plain.token_ids
+    assert births(fresh) == births(plain)
+
+
+def test_a_horizon_feeds_less_of_a_long_canvas(llada):
+    """By a third or more for every forward."""
+    options = {"max_new_tokens": 224, "block_length": 32, "cache": "none", "early_stop": False}
+    [whole] = generate(llada, [5, 6, 7], "d3llm", threshold=0.5, **options)
+    [near] = generate(llada, [5, 6, 7], "d3llm", threshold=0.5, horizon=1, **options)
+    assert near.fed_positions / near.forwards < 0.7 * whole.fed_positions / whole.forwards
