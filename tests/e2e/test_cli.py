@@ -96,7 +96,8 @@ def test_bench_json_has_a_row_for_every_decoder():
     assert done.returncode == 0, done.stderr
     rows = {row["name"]: row for row in json.loads(done.stdout)["rows"]}
     assert set(rows) == {
-        "vanilla", "fast-dllm, no cache", "fast-dllm, prefix cache", "fast-dllm, dual cache",
+        "vanilla", "vanilla, early stop", "d3llm, delayed cache", "d3llm, sliding cache",
+        "fast-dllm, no cache", "fast-dllm, prefix cache", "fast-dllm, dual cache",
         "autoregressive (tiny-ar)",
     }  # fmt: skip
     assert rows["vanilla"]["to_vanilla"] == 1
@@ -238,7 +239,24 @@ def test_tune_writes_settings_that_generate_takes(tmp_path):
     assert json.loads(answer.stdout)["preset"] == found["best"]["preset"]
 
 
+def test_a_harvest_goes_on_where_it_was_and_tells_what_it_came_to(tmp_path):
+    command = ["harvest", "--task", "stories", "--out", tmp_path / "h", "--shard-size", 2, "--json"]
+    done = unmask(*command, "--count", 4)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["samples"] == 4
+    before = {path.name: path.read_bytes() for path in (tmp_path / "h").iterdir()}
+    assert len(before) == 3
+    again = unmask(*command, "--count", 4)
+    assert again.stdout == done.stdout
+    assert {path.name: path.read_bytes() for path in (tmp_path / "h").iterdir()} == before
+    other = unmask(*command, "--count", 4, "--preset", "vanilla")
+    assert other.returncode == 2
+    assert "other settings (preset)" in other.stderr
+
+
 BAD = {
+    "harvest of nothing": (["harvest", "--out", "x"], "either --task or --prompts"),
+    "harvest of an unknown task": (["harvest", "--out", "x", "--task", "sums"], "task='sums'"),
     "words without quotes": (["generate", "two", "words"], "needs quotes"),
     "a number that is none": (["generate", "hi", "--pause", "x"], "--pause"),
     "no valid text": (["generate", "\udcff"], "no valid Unicode"),
@@ -291,7 +309,7 @@ def test_bad_input_is_told_in_one_line_with_exit_code_2(arguments, told):
 
 
 def test_every_command_has_help_with_an_example():
-    for command in ("generate", "chat", "bench", "tune", "inspect", "models"):
+    for command in ("generate", "chat", "bench", "tune", "harvest", "inspect", "models"):
         done = unmask(command, "--help")
         assert done.returncode == 0
         assert f"unmask {command}" in done.stdout.split("examples:")[1]

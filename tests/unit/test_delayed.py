@@ -14,12 +14,12 @@ prompts = st.lists(st.integers(0, 123), min_size=1, max_size=12)
 every_model = pytest.mark.parametrize("name", ["llada-tiny", "dream-tiny"])
 
 
-def decoded(sure, *, shift=0, prompt=4, **overrides):
+def decoded(sure, *, shift=0, prompt=4, preset="d3llm", **overrides):
     """An answer whose token at every position is the number of the position."""
     tokens = list(range(prompt + len(sure)))
     fake = ScheduledDenoiser(tokens, [1] * prompt + list(sure), shift=shift)
     overrides = {"threshold": 0.5, **overrides}
-    [result] = generate(model_of(fake, len(sure), 4), tokens[:prompt], "d3llm", **overrides)
+    [result] = generate(model_of(fake, len(sure), 4), tokens[:prompt], preset, **overrides)
     return result
 
 
@@ -63,14 +63,24 @@ def test_a_periodic_refresh_feeds_all_and_settles_nobody():
     assert decoded(sure, refresh=3).trajectory.fed.tolist()[:4] == [12, 8, 12, 8]
 
 
+@pytest.mark.parametrize("cache", ["delayed", "sliding"])
 @given(
     sure=st.lists(st.integers(1, 9), min_size=14, max_size=14),
     delay=st.integers(0, 3),
     refresh=st.sampled_from([None, 1, 2, 3, 4]),
 )
 @settings(max_examples=300)
-def test_a_shifted_model_never_decodes_from_the_wrong_row(sure, delay, refresh):
-    result = decoded(sure, shift=1, delay=delay, refresh=refresh)
+def test_a_shifted_model_never_decodes_from_the_wrong_row(cache, sure, delay, refresh):
+    result = decoded(sure, shift=1, cache=cache, delay=delay, refresh=refresh)
+    assert result.token_ids == list(range(4, 18))
+
+
+@pytest.mark.parametrize("cache", ["none", "prefix", "dual"])
+@pytest.mark.parametrize("preset", ["fast-dllm", "d3llm"])
+@given(sure=st.lists(st.integers(1, 9), min_size=14, max_size=14))
+@settings(max_examples=100)
+def test_nor_with_the_caches_of_fast_dllm(cache, preset, sure):
+    result = decoded(sure, shift=1, preset=preset, cache=cache)
     assert result.token_ids == list(range(4, 18))
 
 

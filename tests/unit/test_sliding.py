@@ -56,7 +56,7 @@ def test_a_refresh_at_every_forward_is_no_cache(name, preset, prompt, exact_mode
 
 def test_a_horizon_feeds_less_of_a_long_canvas(llada):
     """By a third or more for every forward."""
-    options = {"max_new_tokens": 224, "block_length": 32, "cache": "none", "early_stop": False}
-    [whole] = generate(llada, [5, 6, 7], "d3llm", threshold=0.5, **options)
-    [near] = generate(llada, [5, 6, 7], "d3llm", threshold=0.5, horizon=1, **options)
+    options = {"max_new_tokens": 224, "block_length": 16, "cache": "none", "early_stop": False}
+    [whole] = generate(llada, [5, 6, 7], "fast-dllm", threshold=0.5, **options)
+    [near] = generate(llada, [5, 6, 7], "fast-dllm", threshold=0.5, horizon=1, **options)
     assert near.fed_positions / near.forwards < 0.7 * whole.fed_positions / whole.forwards

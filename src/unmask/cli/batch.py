@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> None:
     rows = [_row(arguments, model, prompts[index], index) for index in waiting]
     for at, row in enumerate(rows):
         row.index = at
-    with _output(arguments.out) as out, _progress() as progress:
+    with _output(arguments.out) as out, progress_bar() as progress:
         task = progress.add_task("prompts", total=len(prompts), completed=len(done))
         for at, result in finished(model, rows, arguments.batch_size):
             index = waiting[at]
@@ -73,6 +73,11 @@ def _questions(arguments: argparse.Namespace, prompts: Sequence[Prompt]) -> list
         hashlib.sha256((shared + json.dumps(prompt)).encode()).hexdigest()[:16]
         for prompt in prompts
     ]
+
+
+def digest(prompts: Sequence[Prompt]) -> str:
+    """A hash of all prompts, in their order."""
+    return hashlib.sha256(json.dumps(prompts).encode()).hexdigest()[:16]
 
 
 def read(path: Path) -> list[Prompt]:
@@ -163,7 +168,8 @@ def _output(path: Path | None) -> Iterator[TextIO]:
         yield file
 
 
-def _progress() -> Progress:
+def progress_bar() -> Progress:
+    """A bar with counts and the time that is left, on standard error."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

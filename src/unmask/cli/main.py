@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from typing import Any, NoReturn, TextIO
 
 from unmask import __version__
-from unmask.cli import bench, chat, generate, inspect, models, tune
+from unmask.cli import bench, chat, generate, harvest, inspect, models, tune
 from unmask.errors import UnmaskError
 
-COMMANDS = (generate, chat, bench, tune, inspect, models)
+COMMANDS = (generate, chat, bench, tune, harvest, inspect, models)
 ABOUT = """\
 unmask: run diffusion language models, fast.
 

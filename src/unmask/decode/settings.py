@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from unmask.errors import InputError
 
 LARGEST = 2**31 - 1
-"""Of any number that is given."""
+"""Of any whole number that is given."""
 SHOWN = 30
 
 
@@ -73,8 +73,8 @@ def in_range(
     Raises:
         InputError: it does not, or is no number.
     """
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not number or not low <= value <= min(high, LARGEST) or (above and value == low):
+    real = isinstance(value, float) or (isinstance(value, int) and abs(value) <= LARGEST)
+    if not real or isinstance(value, bool) or not low <= value <= high or (above and value == low):
         raise InputError(f"{field}={_shown(value)} is not allowed; give {hint}")
     return float(value)
 

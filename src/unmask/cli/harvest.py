@@ -1,0 +1,127 @@
+"""`unmask harvest`: a teacher's answers, and the order in which it wrote them, as training data."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+from pathlib import Path
+from typing import Any
+
+from unmask import catalogue
+from unmask.cli import batch, options
+from unmask.cli.screen import Screen
+from unmask.decode.prompts import Prompt
+from unmask.decode.settings import whole_number
+from unmask.distill.harvest import Check, Harvest, Tally, harvest
+from unmask.distill.shards import Shards, read
+from unmask.errors import InputError
+
+NAME = "harvest"
+HELP = "store a teacher's answers and their order of writing, to distil from"
+EXAMPLES = """\
+examples:
+  unmask harvest --task stories --count 1500 --out runs/harvest
+  unmask harvest --task sudoku --preset vanilla --attempts 5 --out runs/sudoku
+  unmask harvest --prompts mine.jsonl --model ./teacher --out runs/mine
+
+Give the same command again after an interruption: what is stored is not answered twice. Answers
+of a task are checked; --attempts tries wrong ones again at temperature 0.1, 0.2, ...
+"""
+TASKS = ("stories", "sudoku")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of shards")
+    parser.add_argument("--task", metavar="NAME", help=f"{', '.join(TASKS)}: its training split")
+    parser.add_argument("--prompts", type=Path, metavar="FILE", help="your own, as JSON lines")
+    parser.add_argument("--count", type=int, metavar="N", help="prompts (default: 1000 of a task)")
+    parser.add_argument(
+        "--attempts", type=int, default=1, metavar="N",
+        help="tries for an answer that is checked and wrong (default: 1)",
+    )  # fmt: skip
+    parser.add_argument("--batch-size", type=int, default=32, metavar="N", help="default: 32")
+    parser.add_argument(
+        "--shard-size", type=int, default=128, metavar="N", help="samples a file (default: 128)"
+    )
+    parser.add_argument("--raw", action="store_true", help="do not use the chat template")
+    parser.add_argument("--json", action="store_true", help="print the statistics as one object")
+    options.add_model(parser)
+    options.add_decoding(parser)
+    options.add_sampling(parser)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Harvest with a progress bar, then print what it came to."""
+    for name in ("count", "attempts", "batch_size", "shard_size"):
+        if getattr(arguments, name) is not None:
+            whole_number(name, getattr(arguments, name), 1, "a whole number of at least 1")
+    prompts, check, size = _questions(arguments)
+    model = options.load_model(arguments)
+    overrides = {**size, **options.overrides(arguments)}
+    preset = options.preset_name(arguments, model)
+    settings = {
+        "model": arguments.model,
+        "preset": preset,
+        "overrides": overrides,
+        "source": str(arguments.prompts or arguments.task),
+        "prompts": batch.digest(prompts),
+        "attempts": arguments.attempts,
+        "raw": arguments.raw,
+    }
+    shards = Shards(arguments.out, settings)
+    how = Harvest(
+        preset,
+        overrides,
+        arguments.batch_size,
+        arguments.shard_size,
+        arguments.attempts,
+        check,
+        arguments.raw,
+    )
+    with batch.progress_bar() as progress:
+        bar = progress.add_task("samples", total=len(prompts), completed=len(shards.done()))
+        for _ in harvest(model, prompts, shards, how):
+            progress.advance(bar)
+    tally = Tally()
+    for sample in read(arguments.out):
+        tally.add(sample)
+    _print(tally, arguments)
+
+
+def _questions(arguments: argparse.Namespace) -> tuple[list[Prompt], Check | None, dict[str, Any]]:
+    """Prompts, who checks their answers, and the length that a task wants."""
+    if (arguments.task is None) == (arguments.prompts is None):
+        raise InputError("give either --task or --prompts")
+    if arguments.prompts:
+        if arguments.attempts > 1:
+            raise InputError("--attempts needs a --task, whose answers can be checked")
+        return batch.read(arguments.prompts)[: arguments.count], None, {}
+    if arguments.task not in TASKS:
+        raise InputError(catalogue.unknown("task", arguments.task, list(TASKS)))
+    task = catalogue.find("unmask.evaluate.tasks", arguments.task, "task")
+    examples = list(itertools.islice(task.examples("train"), arguments.count or 1000))
+
+    def check(index: int, text: str) -> bool:
+        return bool(task.score(examples[index], text))
+
+    return [e.prompt for e in examples], check, {"max_new_tokens": task.CANVAS}
+
+
+def _print(tally: Tally, arguments: argparse.Namespace) -> None:
+    about = {
+        "samples": tally.samples,
+        "correct": tally.correct if tally.checked else None,
+        "tokens_per_sample": round(tally.tokens / tally.samples, 2),
+        "tokens_per_forward": round(tally.tokens / tally.forwards, 3),
+    }
+    if arguments.json:
+        print(json.dumps(about))
+        return
+    right = f", {tally.correct / tally.checked:.1%} right" if tally.checked else ""
+    Screen().print(
+        f"{tally.samples} samples{right}, {about['tokens_per_sample']:.1f} tokens each, "
+        f"{about['tokens_per_forward']:.2f} a forward: {arguments.out}",
+        soft_wrap=True,
+    )
