@@ -65,6 +65,7 @@ def run(arguments: argparse.Namespace) -> None:
         "model": arguments.model,
         "preset": preset,
         "overrides": overrides,
+        "dtype": arguments.dtype,
         "source": str(arguments.prompts or arguments.task),
         "prompts": batch.digest(prompts),
         "attempts": arguments.attempts,
