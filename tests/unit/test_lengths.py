@@ -88,3 +88,11 @@ def test_one_prompt_too_long_is_refused_before_any_is_decoded(short):
 def test_an_answer_of_one_token_is_one_forward(short):
     [result] = generate(short, [1, 2], max_new_tokens=1)
     assert (len(result.token_ids), result.forwards) == (1, 1)
+
+
+def test_prompt_and_answer_of_a_llada_have_4096_positions_in_all(tmp_path):
+    model = unmask.load(write_llada(tmp_path, max_sequence_length=4096), device="cpu")
+    with pytest.raises(PromptError, match=r"4000 prompt tokens .* at most 96"):
+        generate(model, [1] * 4000, max_new_tokens=97)
+    [result] = generate(model, [1] * 4000, max_new_tokens=96, block_length=96, threshold=0)
+    assert (len(result.token_ids), result.forwards) == (96, 1)
