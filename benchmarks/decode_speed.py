@@ -51,8 +51,10 @@ CACHES: list[tuple[str, dict[str, Any]]] = [
     ("fast-dllm", {"cache": "prefix", "threshold": BAR}),
     ("fast-dllm", {"cache": "dual", "threshold": BAR}),
     ("fast-dllm", {"cache": "sliding", "threshold": BAR, "refresh": 6}),
+    ("fast-dllm", {"cache": "sliding", "threshold": BAR, "refresh": 6, "horizon": 4}),
     ("d3llm", {"cache": "delayed"}),
     ("d3llm", {"cache": "sliding"}),
+    ("d3llm", {"cache": "sliding", "horizon": 4}),
 ]
 
 
@@ -130,7 +132,7 @@ def main() -> None:
         LOOP: lambda: plain(model, examples, canvas, BAR),
         "unmask vanilla": lambda: ours(model, examples, "vanilla", **size),
         **{
-            f"unmask {preset}, {given['cache']}": partial(
+            f"unmask {preset}, {given['cache']}{', horizon' * ('horizon' in given)}": partial(
                 ours, model, examples, preset, **given, **size
             )
             for preset, given in CACHES
