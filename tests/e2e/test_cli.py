@@ -18,6 +18,14 @@ KEYS = {
     "tokens_per_second", "peak_memory_bytes", "preset", "model",
 }  # fmt: skip
 
+# A process started in the background by a shell without job control inherits a deaf SIGINT.
+HEARING = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from unmask.__main__ import run
+run()
+"""
+
 
 def unmask(*arguments, **options):
     command = [sys.executable, "-m", "unmask", *map(str, arguments)]
@@ -151,7 +159,8 @@ def test_an_interrupted_batch_goes_on_without_loss(tmp_path):
         str(out),
     ]
     process = subprocess.Popen(
-        [*command, "--batch-size", "1", "--preset", "vanilla"], stderr=subprocess.DEVNULL
+        [sys.executable, "-c", HEARING, *command[3:], "--batch-size", "1", "--preset", "vanilla"],
+        stderr=subprocess.DEVNULL,
     )
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and not (out.exists() and out.read_text().count("\n") >= 2):
