@@ -4,7 +4,8 @@ UnmaskError
 ├── InputError        a setting, prompt or file that the user can mend
 │   ├── CheckpointError   a checkpoint folder that cannot become a model
 │   └── PromptError       a prompt that the model cannot take
-└── DecodeError       the model misbehaved while decoding (NaN logits, say)
+├── DecodeError       the model misbehaved while decoding (NaN logits, say)
+└── TrainError        training came to nothing (a loss that is no number)
 
 Every message says what was given, what is allowed and what to type instead. The command line prints
 it as one line and exits with 2; the server answers 400.
@@ -31,3 +32,7 @@ class PromptError(InputError):
 
 class DecodeError(UnmaskError, RuntimeError):
     """The model misbehaved while decoding."""
+
+
+class TrainError(UnmaskError, RuntimeError):
+    """Training came to nothing."""

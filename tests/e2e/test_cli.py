@@ -20,10 +20,10 @@ KEYS = {
 
 # A process started in the background by a shell without job control inherits a deaf SIGINT.
 HEARING = """
-import signal
+import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from unmask.__main__ import run
-run()
+sys.exit(run())
 """
 
 

@@ -168,7 +168,7 @@ def _output(path: Path | None) -> Iterator[TextIO]:
         yield file
 
 
-def progress_bar() -> Progress:
+def progress_bar(*, disable: bool = False) -> Progress:
     """A bar with counts and the time that is left, on standard error."""
     columns = (
         TextColumn("{task.description}"),
@@ -176,4 +176,4 @@ def progress_bar() -> Progress:
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    return Progress(*columns, console=Screen(stderr=True))
+    return Progress(*columns, console=Screen(stderr=True), disable=disable)

@@ -10,10 +10,24 @@ from collections.abc import Sequence
 from typing import Any, NoReturn, TextIO
 
 from unmask import __version__
-from unmask.cli import bench, chat, generate, harvest, inspect, models, tune
+from unmask.cli import (
+    bench,
+    chat,
+    distill,
+    doctor,
+    generate,
+    harvest,
+    inspect,
+    merge,
+    models,
+    train,
+    tune,
+)
 from unmask.errors import UnmaskError
 
-COMMANDS = (generate, chat, bench, tune, harvest, inspect, models)
+COMMANDS = (
+    generate, chat, bench, tune, harvest, doctor, distill, train, merge, inspect, models,
+)  # fmt: skip
 ABOUT = """\
 unmask: run diffusion language models, fast.
 

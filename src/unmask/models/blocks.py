@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from unmask.models.attention import attend
 from unmask.models.denoiser import ModelCard
@@ -164,6 +165,8 @@ class Transformer(nn.Module):
         if body.tied:
             self.head.weight = self.embedding.weight
         self.rotary = Rotary(body, card.max_length)
+        self.recompute = False
+        """Whether backward computes every block again instead of keeping its activations."""
 
     @property
     def device(self) -> torch.device:
@@ -206,7 +209,10 @@ class Transformer(nn.Module):
         rotary = self.rotary(at_BQ, x_BQW.dtype)
         view = View(store, at_BQ, keep)
         for block in self.blocks:
-            x_BQW = block(x_BQW, rotary, view)
+            if self.recompute:
+                x_BQW = checkpoint(block, x_BQW, rotary, view, use_reentrant=False)
+            else:
+                x_BQW = block(x_BQW, rotary, view)
         return x_BQW
 
     def _look_left(self, at_BQ: Tensor, store: StoreRows | None, keep: Tensor | None) -> Tensor:

@@ -79,3 +79,14 @@ def shards(folder: Path) -> list[Path]:
             other = " (only safetensors are read, never pickled .bin or .pt files)"
             raise CheckpointError(f"{folder} has no {path.name}{other}")
     return paths
+
+
+def dtype_of(folder: Path) -> torch.dtype:
+    """The number type of a checkpoint's first tensor."""
+    path = shards(folder)[0]
+    try:
+        with safe_open(path, framework="pt") as file:
+            kind: torch.dtype = file.get_tensor(min(file.keys())).dtype
+            return kind
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(f"{path} is broken ({error}); download it again") from None

@@ -1,0 +1,188 @@
+"""What `unmask distill` and `unmask train` share: options, progress, a quick decode."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unmask import catalogue
+from unmask.cli import batch
+from unmask.cli.screen import Screen
+from unmask.decode.generate import generate
+from unmask.decode.settings import whole_number
+from unmask.distill import recipe as recipes
+from unmask.distill.recipe import Recipe
+from unmask.distill.shards import read_manifest
+from unmask.errors import InputError
+from unmask.evaluate.task import Example
+
+if TYPE_CHECKING:
+    from unmask.distill.session import Session
+
+QUICK = 16
+"""Prompts of a quick decode."""
+FOLLOWERS = ("tensorboard", "wandb", "trackio")
+TASKS = "unmask.evaluate.tasks"
+
+
+def add_options(parser: argparse.ArgumentParser, recipe: str | None, *, out: bool = True) -> None:
+    """The options of a run; ``recipe``: the default one; ``out``: whether anything is written."""
+    parser.add_argument(
+        "--data", type=Path, required=True, metavar="DIR", help="folder of unmask harvest"
+    )
+    if out:
+        parser.add_argument(
+            "--out", type=Path, required=True, metavar="DIR", help="folder of the run"
+        )
+    add_recipe(parser, recipe)
+    parser.add_argument("--steps", type=int, metavar="N", help="instead of the recipe's epochs")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="default: 0")
+    parser.add_argument(
+        "--micro-batch", type=int, default=16, metavar="N", help="texts a forward (default: 16)"
+    )
+    parser.add_argument(
+        "--save-every", type=int, default=50, metavar="N", help="steps (default: 50)"
+    )
+    parser.add_argument(
+        "--look-every", type=int, default=0, metavar="N",
+        help="steps between two looks: held-out loss and a quick decode (default: never)",
+    )  # fmt: skip
+    parser.add_argument("--follow", choices=FOLLOWERS, help="show the run there as well")
+    parser.add_argument("--recompute", action="store_true", help="gradient checkpointing")
+    parser.add_argument(
+        "--precision", choices=["no", "bf16"], default="no", help="of matrix products (default: no)"
+    )
+
+
+def add_recipe(parser: argparse.ArgumentParser, default: str | None) -> None:
+    """--recipe, --set, --compat and the model."""
+    parser.add_argument(
+        "--recipe", default=default, required=default is None, metavar="NAME",
+        help=f"{', '.join(recipes.names())}; or a TOML file of yours",
+    )  # fmt: skip
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="FIELD=VALUE",
+        help="change a field of the recipe, say rate=1e-4 or widths=[16,32]; repeatable",
+    )  # fmt: skip
+    parser.add_argument("--compat", choices=["reference"], help="as the reference trains")
+    group = parser.add_argument_group("model")
+    group.add_argument(
+        "--model", default="tiny", metavar="NAME",
+        help="built-in name, checkpoint folder or hub id (default: tiny)",
+    )  # fmt: skip
+    group.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
+
+
+def recipe_of(arguments: argparse.Namespace) -> Recipe:
+    """The recipe with what --set and --compat change."""
+    changes = {}
+    for given in arguments.set:
+        name, equals, value = given.partition("=")
+        if not equals:
+            raise InputError(f"--set {given!r} has no '='; give FIELD=VALUE, say rate=1e-4")
+        changes[name.strip()] = value
+    recipe = recipes.read(arguments.recipe, changes)
+    return recipes.with_compat(recipe) if arguments.compat else recipe
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Train with a progress bar; write the student (or its adapter)."""
+    session = begin(arguments)
+    main = session.accelerator.is_main_process
+    screen = Screen()
+    if main:
+        screen.print(
+            f"{session.student.card.name}: {len(session.texts)} texts{_left_out(session.sorting)}, "
+            f"{session.steps} steps, {session.trainable:,} trainable parameters",
+            soft_wrap=True,
+        )
+    with batch.progress_bar(disable=not main) as progress:
+        bar = progress.add_task("steps", total=session.steps)
+        for line in session.lines(quick_decode(session)):
+            progress.update(bar, completed=line["step"], description=f"loss {line['loss']:.3f}")
+    if main:
+        out = session.finish()
+        more = ""
+        if session.wish.recipe.lora:
+            more = f" (next: unmask merge --model {arguments.model} --adapter {out} --out DIR)"
+        screen.print(f"{out}{more}", soft_wrap=True)
+
+
+def begin(arguments: argparse.Namespace) -> Session:
+    """The session that the options ask for.
+
+    Raises:
+        InputError: an option cannot be, or the extra ``train`` is not installed.
+    """
+    for name in ("steps", "micro_batch", "save_every"):
+        if getattr(arguments, name) is not None:
+            whole_number(name, getattr(arguments, name), 1, "a whole number of at least 1")
+    whole_number("look_every", arguments.look_every, 0, "0 or more steps")
+    whole_number("seed", arguments.seed, 0, "0 or more")
+    recipe = recipe_of(arguments)
+    try:
+        from unmask.distill import session
+    except ImportError as error:
+        raise InputError(
+            f"training needs the extra 'train' ({error}); pip install 'unmask[train]'"
+        ) from None
+    wish = session.Wish(
+        recipe=recipe,
+        model=arguments.model,
+        data=arguments.data,
+        out=arguments.out,
+        device=arguments.device,
+        steps=arguments.steps,
+        seed=arguments.seed,
+        micro=arguments.micro_batch,
+        every=arguments.save_every,
+        look=arguments.look_every,
+        precision=arguments.precision,
+        follow=arguments.follow,
+        recompute=arguments.recompute,
+    )
+    return session.begin(wish)
+
+
+def _left_out(sorting: Any) -> str:
+    left = {"wrong": sorting.wrong, "too long": sorting.long, "endless": sorting.endless}
+    named = [f"{count} {name}" for name, count in left.items() if count]
+    return f" (left out: {', '.join(named)})" if named else ""
+
+
+def quick_decode(session: Session) -> Callable[[], dict[str, Any]] | None:
+    """Forwards and right answers on held-out prompts; right by the task that was harvested, or,
+    where there is none, word for word the teacher's."""
+    quick, model = session.held[:QUICK], session.student
+    if not quick:
+        return None
+    prompts = [text.ids_L[: text.prompt_length].tolist() for text in quick]
+    room = min(len(text) - text.prompt_length for text in quick)
+    source = read_manifest(session.wish.data)[0]["settings"].get("source")
+    task, examples = None, []
+    if source in catalogue.names(TASKS):
+        task = catalogue.find(TASKS, source, "task")
+        most = max(text.index for text in quick) + 1
+        examples = list(itertools.islice(task.examples("train"), most))
+
+    def right(number: int, ids: list[int], text: str | None) -> bool:
+        known = quick[number]
+        if task:
+            example: Example = examples[known.index]
+            return bool(task.score(example, text or ""))
+        theirs: list[int] = known.ids_L[known.prompt_length : known.end].tolist()
+        return ids[: len(theirs)] == theirs
+
+    def look() -> dict[str, Any]:
+        results = generate(model, prompts, "d3llm", max_new_tokens=room)
+        hits = [right(n, result.token_ids, result.text) for n, result in enumerate(results)]
+        forwards = sum(result.forwards for result in results)
+        return {
+            "decode_forwards": forwards / len(quick),
+            "decode_right": sum(hits) / len(quick),
+        }
+
+    return look

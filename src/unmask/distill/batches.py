@@ -1,0 +1,119 @@
+"""Texts and their draws -> tensors of a micro-batch.
+
+Shape legend: B rows (views of texts), L positions, T supervised tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unmask import catalogue
+from unmask.distill.curriculum import ratio_floor, width_at
+from unmask.distill.draws import Draw, Stage, State
+from unmask.distill.recipe import STATES, Recipe
+from unmask.distill.texts import Text
+from unmask.models.denoiser import ModelCard
+
+
+@dataclass(frozen=True)
+class Noised:
+    """A text, its draw and the ratio that was aimed at."""
+
+    text: Text
+    draw: Draw
+    ratio: float
+
+
+@dataclass(frozen=True)
+class Batch:
+    """``keep_BL``: None if no row is padded. ``row_T``, ``column_T``: the logits that speak about
+    the supervised tokens, shift included. ``samples``: indices of the texts."""
+
+    ids_BL: Tensor
+    keep_BL: Tensor | None
+    row_T: Tensor
+    column_T: Tensor
+    target_T: Tensor
+    view_T: Tensor
+    weight_T: Tensor
+    samples: tuple[int, ...]
+
+
+class Noise:
+    """Draws for texts, by (seed, epoch, sample): nothing else decides them."""
+
+    def __init__(self, recipe: Recipe, seed: int) -> None:
+        self.recipe = recipe
+        self.seed = seed
+        module = catalogue.find(STATES, recipe.state, "state")
+        self.state: State = module.make(recipe.compat is not None)
+
+    def __call__(self, text: Text, epoch: int, progress: float) -> Noised:
+        """The draw of one text at ``progress`` of the run."""
+        recipe = self.recipe
+        draw = np.random.default_rng([self.seed, epoch, text.index])
+        low, last, high = recipe.ratio
+        ratio = float(draw.uniform(ratio_floor(low, last, progress), high))
+        width = width_at(recipe.widths, progress * recipe.epochs)
+        stage = Stage(ratio, width, recipe.depth, recipe.filler)
+        return Noised(text, self.state(text, stage, draw), ratio)
+
+
+def weight_of(noised: Noised, recipe: Recipe) -> float:
+    """Weight of every supervised token of a text."""
+    return 1.0 / max(noised.ratio, 1e-3) if recipe.weighting == "inverse" else 1.0
+
+
+def asked_of(noised: Noised, recipe: Recipe) -> int:
+    """Supervised tokens of a text, both views."""
+    rest = noised.draw.rest_L.sum() if recipe.complement else 0
+    return int(noised.draw.hidden_L.sum() + rest)
+
+
+def epoch_order(texts: Sequence[Text], seed: int, epoch: int) -> list[Text]:
+    """The texts in the order of this epoch."""
+    draw = np.random.default_rng([seed, epoch])
+    return [texts[number] for number in draw.permutation(len(texts))]
+
+
+def collate(
+    noised: Sequence[Noised], recipe: Recipe, card: ModelCard, device: torch.device
+) -> Batch | None:
+    """One row for every view that asks for anything; None if none does."""
+    views = [(one, number) for one in noised for number in range(1 + recipe.complement)]
+    rows = [(one, number) for one, number in views if _asked(one, number).any()]
+    if not rows:
+        return None
+    length = max(len(one.text) for one, _ in rows)
+    ids = np.full((len(rows), length), card.pad_id, np.int64)
+    keep = np.zeros((len(rows), length), bool)
+    spots: list[tuple[int, np.ndarray, Noised, int]] = []
+    for row, (one, number) in enumerate(rows):
+        asked = _asked(one, number)
+        size = len(one.text)
+        ids[row, :size] = np.where(asked | one.draw.blank_L, card.mask_id, one.text.ids_L)
+        keep[row, :size] = True
+        spots.append((row, np.flatnonzero(asked), one, number))
+
+    def flat(parts: Iterator[np.ndarray], kind: torch.dtype = torch.int64) -> Tensor:
+        return torch.from_numpy(np.concatenate(list(parts))).to(device, kind)
+
+    return Batch(
+        torch.from_numpy(ids).to(device),
+        None if keep.all() else torch.from_numpy(keep).to(device),
+        flat(np.full(len(at), row) for row, at, _, _ in spots),
+        flat(at - card.logit_shift for _, at, _, _ in spots),
+        flat(one.text.ids_L[at] for _, at, one, _ in spots),
+        flat(np.full(len(at), number) for _, at, _, number in spots),
+        flat((np.full(len(at), weight_of(one, recipe)) for _, at, one, _ in spots), torch.float32),
+        tuple(dict.fromkeys(one.text.index for one, _ in rows)),
+    )
+
+
+def _asked(one: Noised, view: int) -> np.ndarray:
+    return one.draw.rest_L if view else one.draw.hidden_L

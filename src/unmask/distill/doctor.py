@@ -1,0 +1,121 @@
+"""Would this run go well? Data, lengths, windows, memory and time, before hours are spent."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from unmask.distill import train
+from unmask.distill.batches import Noise, Noised, asked_of, collate
+from unmask.distill.session import Session
+
+SAMPLE = 200
+"""Draws that are looked at."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report; ``trouble``: something to mend."""
+
+    what: str
+    value: str
+    trouble: str = ""
+
+
+def examine(session: Session) -> list[Finding]:
+    """What there is to know about a session before it starts."""
+    return [*_data(session), *_draws(session), *_cost(session)]
+
+
+def _data(session: Session) -> list[Finding]:
+    sorting, texts = session.sorting, session.texts
+    given = sorting.kept + sorting.wrong + sorting.long + sorting.endless
+    lengths = sorted(len(text) for text in texts)
+    answers = [text.end - text.prompt_length for text in texts]
+    room = [len(text) - text.prompt_length for text in texts]
+    lost = given - sorting.kept
+    few = "" if len(texts) >= session.wish.recipe.batch else "fewer texts than one batch"
+    return [
+        Finding("samples", f"{given}, {sorting.kept} usable", _mostly(lost, given)),
+        Finding(
+            "left out",
+            f"{sorting.wrong} wrong, {sorting.long} too long, {sorting.endless} without an end",
+        ),
+        Finding("to learn from", f"{len(texts)} texts, {len(session.held)} held out", few),
+        Finding(
+            "positions",
+            f"{lengths[0]} to {lengths[-1]}, median {statistics.median(lengths):.0f}",
+        ),
+        Finding("padding", f"{1 - sum(answers) / sum(room):.0%} of the canvases"),
+        Finding("chat template", _opening(session)),
+    ]
+
+
+def _mostly(lost: int, given: int) -> str:
+    return "more than a third of the samples is left out" if lost > given / 3 else ""
+
+
+def _opening(session: Session) -> str:
+    """How the first prompt begins, for the eye: templated twice, or not at all?"""
+    text, codec = session.texts[0], session.student.codec
+    if codec is None:
+        return "token ids only: there is no tokenizer"
+    return repr(codec.decode(text.ids_L[: text.prompt_length].tolist(), keep_special=True)[:80])
+
+
+def _draws(session: Session) -> list[Finding]:
+    recipe = session.wish.recipe
+    noise = Noise(recipe, session.wish.seed)
+    noised = [noise(text, 0, 0.5) for text in session.texts[:SAMPLE]]
+    asked = [asked_of(one, recipe) for one in noised]
+    filler = sum(not (one.draw.hidden_L | one.draw.rest_L)[: one.text.end].any() for one in noised)
+    empty = sum(count == 0 for count in asked)
+    trouble = "draws that ask for nothing cost two forwards each" if empty else ""
+    if not trouble and filler > len(noised) / 3:
+        trouble = "padding is learnt in more than a third of the draws; lower filler"
+    return [
+        Finding("asked per text", f"{statistics.mean(asked):.1f} tokens"),
+        Finding("draws", f"{filler} of {len(noised)} padding only, {empty} empty", trouble),
+    ]
+
+
+def _cost(session: Session) -> list[Finding]:
+    """One micro-batch is timed, forward and backward, and thrown away."""
+    wish, module = session.wish, train.Supervised(session.student.denoiser)
+    noise = Noise(wish.recipe, wish.seed)
+    part = [noise(text, 0, 0.5) for text in session.texts[: wish.micro]]
+    seconds = [_timed(session, module, part) for _ in range(2)][-1]
+    batch = min(wish.recipe.batch, len(session.texts))
+    step = seconds * batch / len(part)
+    weights = sum(p.numel() * p.element_size() for p in module.parameters())
+    states = session.trainable * 12  # gradient and two moments, fp32
+    found = [
+        Finding("a step", f"{step:.2f} s, {session.steps} steps: {_clock(step * session.steps)}"),
+        Finding("weights and optimiser", f"{(weights + states) / 2**30:.2f} GiB"),
+    ]
+    device = session.student.denoiser.device
+    if device.type == "cuda":
+        peak = torch.cuda.max_memory_allocated(device) / 2**30
+        found.append(Finding("peak of a micro-batch", f"{peak:.1f} GiB"))
+    return found
+
+
+def _timed(session: Session, module: train.Supervised, part: Sequence[Noised]) -> float:
+    started = time.perf_counter()
+    card, device = session.student.card, session.student.denoiser.device
+    batch = collate(part, session.wish.recipe, card, device)
+    if batch is not None:
+        module(batch).logsumexp(-1).mean().backward()
+    module.zero_grad(set_to_none=True)
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - started
+
+
+def _clock(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"

@@ -1,0 +1,1 @@
+"""What a student is asked for: one objective per file. Each has a `make(temperature)`."""

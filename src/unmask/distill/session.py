@@ -1,0 +1,140 @@
+"""One training run from names on disk to a student on disk. Needs the extra ``train``."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from accelerate import Accelerator
+
+from unmask.distill import lora, train
+from unmask.distill.checkpoint import RunFolder, export
+from unmask.distill.orders import ordered
+from unmask.distill.recipe import Recipe
+from unmask.distill.shards import MANIFEST, read_manifest
+from unmask.distill.texts import Sorting, Text, load
+from unmask.errors import InputError
+from unmask.models import loading
+
+HELD = 20
+"""One text in so many is held out, at most `MOST_HELD`, if anybody looks at them."""
+MOST_HELD = 64
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the user asks for. ``steps`` None: the recipe's epochs; ``look`` 0: hold nothing out;
+    ``precision`` of matrix products: no or bf16; ``follow``: a tracker of accelerate, or none."""
+
+    recipe: Recipe
+    model: str
+    data: Path
+    out: Path
+    device: str = "auto"
+    steps: int | None = None
+    seed: int = 0
+    micro: int = 16
+    every: int = 50
+    look: int = 0
+    precision: str = "no"
+    follow: str | None = None
+    recompute: bool = False
+
+
+@dataclass(frozen=True)
+class Session:
+    """A run about to start, or to go on."""
+
+    wish: Wish
+    base: Path
+    student: loading.Model
+    texts: list[Text]
+    held: list[Text]
+    sorting: Sorting
+    steps: int
+    trainable: int
+    folder: RunFolder
+    accelerator: Accelerator
+
+    def lines(self, probe: train.Probe | None) -> Iterator[train.Line]:
+        """Train; a line per step. ``probe`` adds figures whenever there is a look."""
+        wish = self.wish
+        run = train.Run(wish.recipe, self.steps, wish.seed, wish.micro, wish.every, wish.look)
+        teacher = None
+        if "divergence" in wish.recipe.objectives:
+            teacher = loading.load(wish.model, wish.device, "float32").denoiser
+        tools = (self.accelerator, self.folder, probe)
+        data = train.Data(self.texts, self.held)
+        for line in train.train(self.student.denoiser, teacher, data, run, tools):
+            numbers = {name: value for name, value in line.items() if name != "step"}
+            self.accelerator.log(numbers, step=line["step"])
+            yield line
+        self.accelerator.end_training()
+
+    def finish(self) -> Path:
+        """Write what was learnt: a checkpoint, or the adapters alone."""
+        recipe = self.wish.recipe
+        if recipe.lora:
+            out = self.wish.out / "adapter"
+            lora.save(self.student.denoiser, self.base, recipe.lora, out)
+        else:
+            out = self.wish.out / "student"
+            export(self.student.denoiser, self.base, out)
+        return out
+
+
+def begin(wish: Wish) -> Session:
+    """Load everything and check it.
+
+    Raises:
+        InputError: something cannot be; the message says what.
+    """
+    where, base = loading.pick_device(wish.device), loading.find_folder(wish.model)
+    student = loading.load(wish.model, str(where), "float32")
+    if student.card.causal:
+        raise InputError(f"model={wish.model!r} is causal; only masked models can be trained")
+    recipe = wish.recipe
+    texts, sorting = load(wish.data, student.card, recipe.max_length, keep_wrong=recipe.keep_wrong)
+    texts = ordered(texts, recipe.order, student.denoiser)
+    held = texts[::HELD][:MOST_HELD] if wish.look and len(texts) > HELD else []
+    taken = {text.index for text in held}
+    own = [text for text in texts if text.index not in taken]
+    steps = wish.steps or train.steps_of(recipe, len(own))
+    folder = RunFolder(wish.out, settings_of(wish, steps))
+    trainable = make_trainable(student, base, recipe)
+    student.denoiser.recompute = wish.recompute
+    accelerator = Accelerator(
+        mixed_precision=wish.precision,
+        cpu=where.type == "cpu",
+        log_with=wish.follow,
+        project_dir=str(wish.out) if wish.follow else None,
+    )
+    if wish.follow:
+        accelerator.init_trackers("unmask")
+    return Session(wish, base, student, own, held, sorting, steps, trainable, folder, accelerator)
+
+
+def settings_of(wish: Wish, steps: int) -> dict[str, Any]:
+    """All that the losses depend on."""
+    read_manifest(wish.data)  # cuts a half-written line off
+    return {
+        "recipe": asdict(wish.recipe),
+        "model": wish.model,
+        "data": hashlib.sha256((wish.data / MANIFEST).read_bytes()).hexdigest(),
+        "steps": steps,
+        "seed": wish.seed,
+        "micro_batch": wish.micro,
+        "held_out": bool(wish.look),
+        "precision": wish.precision,
+    }
+
+
+def make_trainable(student: loading.Model, base: Path, recipe: Recipe) -> int:
+    """All weights, or fresh adapters; how many parameters that is."""
+    if recipe.lora:
+        return lora.attach(student.denoiser, base, recipe.lora, strict=recipe.compat is None)
+    student.denoiser.requires_grad_(requires_grad=True)
+    return sum(p.numel() for p in student.denoiser.parameters())

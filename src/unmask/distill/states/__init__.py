@@ -1,0 +1,1 @@
+"""How a text is noised: one state per file, named after it. Each has a `make(compat)`."""

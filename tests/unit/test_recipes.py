@@ -1,0 +1,82 @@
+import pytest
+
+from unmask import InputError
+from unmask.distill import recipe as recipes
+
+
+@pytest.mark.parametrize("name", list(recipes.names()))
+def test_every_recipe_that_ships_is_whole(name):
+    recipe = recipes.read(name, {})
+    assert recipe.about
+    assert recipes.with_compat(recipe).compat == "reference"
+
+
+def test_published_numbers():
+    llada, dream = recipes.read("dparallel-llada", {}), recipes.read("dparallel-dream", {})
+    assert (llada.rate, llada.epochs, llada.batch, llada.temperature) == (2e-5, 6, 64, 0.5)
+    assert (llada.lora.rank, dream.lora.rank) == (128, 32)
+    assert (llada.objectives["certainty"], dream.objectives["certainty"]) == (2.0, 1.0)
+    assert (llada.state, dream.state) == ("block", "response")
+    ours = recipes.read("d3llm-llada", {})
+    assert ours.widths == (16, 16, 24, 24, 32, 32)
+    assert ours.ratio == (0.0, 0.8, 0.8)
+    assert recipes.read("d3llm-dream", {}).widths == (16, 24, 32)
+    assert recipes.read("d3llm-dream-coder", {}).lora is None
+
+
+def test_the_reference_trains_four_of_seven_matrices():
+    recipe = recipes.read("dparallel-llada", {})
+    assert "attn_out" in recipe.lora.targets
+    assert "o_proj" in recipes.with_compat(recipe).lora.targets
+
+
+def test_fields_can_be_changed():
+    changed = recipes.read(
+        "dparallel-tiny",
+        {
+            "rate": "1e-4",
+            "ratio": "[0.1, 0.2, 0.3]",
+            "state": "window",
+            "objectives": "{certainty=1}",
+        },
+    )
+    assert (changed.rate, changed.ratio, changed.state) == (1e-4, (0.1, 0.2, 0.3), "window")
+    assert changed.objectives == {"certainty": 1}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"state": "blok"}, "state='blok' is not known"),
+        ({"objectives": "{entropie=1.0}"}, "objective='entropie'"),
+        (
+            {"ratio": "[0.5, 0.2, 0.8]"},
+            "ratio=.* is not allowed; give three numbers from 0 to 1, rising",
+        ),
+        ({"rate": "0"}, "rate=0 is not allowed"),
+        ({"rate": "fast"}, "rate='fast' is not allowed"),
+        ({"widths": "[]"}, "widths"),
+        ({"batch": "2.5"}, "batch=2.5"),
+        ({"colour": "1"}, "field='colour' is not known"),
+        ({"order": "random"}, "order='random'"),
+        ({"compat": "paper"}, "compat='paper'"),
+        ({"lora": "{rank=0, alpha=1, targets=['q_proj']}"}, "rank=0"),
+    ],
+)
+def test_what_cannot_be_is_named(changes, message):
+    with pytest.raises(InputError, match=message):
+        recipes.read("dparallel-tiny", changes)
+
+
+def test_files(tmp_path):
+    with pytest.raises(InputError, match=r"recipe='d4llm' is not known.*\.toml"):
+        recipes.read("d4llm", {})
+    path = tmp_path / "mine.toml"
+    with pytest.raises(InputError, match="cannot be read"):
+        recipes.read(str(path), {})
+    path.write_text("state = [")
+    with pytest.raises(InputError, match="cannot be read"):
+        recipes.read(str(path), {})
+    path.write_text('state = "block"')
+    with pytest.raises(InputError, match="missing"):
+        recipes.read(str(path), {})

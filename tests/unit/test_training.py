@@ -1,0 +1,384 @@
+"""One step is the same however it is cut up; a killed run goes on with the same digits."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from accelerate import Accelerator
+from safetensors import safe_open
+from safetensors.torch import load_file
+
+from unmask import InputError
+from unmask.distill import checkpoint, lora, train
+from unmask.distill.batches import Noise, collate
+from unmask.distill.checkpoint import RunFolder
+from unmask.distill.recipe import Lora, Recipe, Reference
+from unmask.distill.shards import Sample, Shards
+from unmask.distill.texts import load as load_texts
+from unmask.distill.texts import text_of
+from unmask.errors import TrainError
+from unmask.models.loading import find_folder, load
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+RECIPE = Recipe(
+    state="block", objectives={"cross_entropy": 1.0, "certainty": 2.0}, ratio=(0.3, 0.3, 0.9),
+    widths=(8,), rate=1e-3, epochs=2, batch=8, complement=True,
+)  # fmt: skip
+
+
+def samples(card, count=24, ragged=True):
+    draw = np.random.default_rng(0)
+    for index in range(count):
+        prompt = int(draw.integers(3, 9)) if ragged else 5
+        tokens = draw.integers(0, 120, prompt + 24).astype(np.uint32)
+        tokens[prompt + 18 :] = card.end_ids[0]
+        born = np.zeros(len(tokens), np.uint16)
+        born[prompt:] = 1 + np.arange(24)
+        yield Sample(index, prompt, tokens, born, 24, 19, 1, 0.0)
+
+
+@pytest.fixture(params=["llada-tiny", "dream-tiny"])
+def model(request):
+    return load(GOLDEN / request.param)
+
+
+@pytest.fixture
+def texts(model):
+    return [text_of(sample, model.card) for sample in samples(model.card)]
+
+
+def fresh(name):
+    model = load(GOLDEN / name)
+    model.denoiser.requires_grad_(requires_grad=True)
+    return model.denoiser
+
+
+def gradients(denoiser, texts, micro, recipe=RECIPE, teacher=None):
+    """Of one global batch, without a step."""
+    denoiser.requires_grad_(requires_grad=True)
+    denoiser.zero_grad()
+    run = train.Run(recipe, 10, 0, micro, 10)
+    accelerator = Accelerator(cpu=True)
+    module = train.Supervised(denoiser)
+    noised = train.draws_at(texts, run, 0)
+    objectives = train._objectives(recipe)
+    means = train._descend(module, teacher, noised, objectives, (accelerator, run))
+    return means, {name: p.grad.clone() for name, p in denoiser.named_parameters()}
+
+
+@pytest.mark.parametrize("compat", [None, "reference"])
+def test_a_batch_of_n_is_n_batches_of_one(model, texts, compat):
+    recipe = replace(RECIPE, compat=compat)
+    if compat:  # the reference takes a mean of means: equal where texts are of equal weight
+        recipe = replace(recipe, objectives={"cross_entropy": 1.0}, ratio=(1.0, 1.0, 1.0))
+        texts = [text_of(one, model.card) for one in samples(model.card, ragged=False)]
+    whole = gradients(model.denoiser, texts, 8, recipe)
+    for micro in (1, 3):
+        parts = gradients(model.denoiser, texts, micro, recipe)
+        if compat and micro == 3:
+            continue
+        if compat is None:
+            assert parts[0] == pytest.approx(whole[0], rel=1e-5)
+            for name, gradient in whole[1].items():
+                assert torch.allclose(parts[1][name], gradient, atol=1e-5), name
+
+
+def test_padding_changes_nothing(model, texts):
+    """Rows of another length in the batch: the same as alone."""
+    noise = Noise(RECIPE, 0)
+    short, long = (noise(pick(texts, key=len), 0, 0.0) for pick in (min, max))
+    assert len(long.text) > len(short.text)
+    cpu = torch.device("cpu")
+    both = collate([short, long], RECIPE, model.card, cpu)
+    single = collate([short], RECIPE, model.card, cpu)
+    assert both.keep_BL is not None
+    assert single.keep_BL is None
+    module = train.Supervised(model.denoiser)
+    with torch.no_grad():
+        assert torch.allclose(module(both)[: len(single.target_T)], module(single), atol=2e-5)
+
+
+def test_training_sees_what_decoding_sees(model, texts):
+    """The logits about a masked token are those of a full forward, shift or not."""
+    run = train.Run(RECIPE, 10, 0, 1, 10)
+    [one, *_] = train.draws_at(texts, run, 0)
+    batch = collate([one], RECIPE, model.card, torch.device("cpu"))
+    with torch.no_grad():
+        found = train.Supervised(model.denoiser)(batch)
+    aligned = model.logits(batch.ids_BL[0].tolist())
+    asked = np.flatnonzero(one.draw.hidden_L)
+    assert torch.allclose(found[: len(asked)], aligned[asked], atol=1e-5)
+
+
+def test_a_teacher_that_is_the_student_asks_for_nothing(model, texts):
+    recipe = replace(RECIPE, objectives={"divergence": 1.0})
+    means, grads = gradients(model.denoiser, texts, 8, recipe, teacher=model.denoiser)
+    assert means["divergence"] == pytest.approx(0, abs=1e-6)
+    assert all(gradient.abs().max() < 1e-5 for gradient in grads.values())
+
+
+def test_recomputing_gives_the_same_gradients(model, texts):
+    kept = gradients(model.denoiser, texts, 4)[1]
+    model.denoiser.recompute = True
+    again = gradients(model.denoiser, texts, 4)[1]
+    assert all(torch.equal(kept[name], again[name]) for name in kept)
+
+
+def trained(denoiser, texts, folder, *, steps=6, stop=None, recipe=RECIPE):
+    run = train.Run(recipe, steps, 0, 4, 2, 3)
+    tools = (Accelerator(cpu=True), RunFolder(folder, {"x": 1}), None)
+    lines = []
+    for line in train.train(denoiser, None, train.Data(texts, texts[:4]), run, tools):
+        lines.append(line)
+        if line["step"] == stop:
+            break
+    return lines
+
+
+@pytest.mark.parametrize("stop", [1, 2, 3, 5])
+def test_an_interrupted_run_goes_on_with_the_same_digits(texts, model, tmp_path, stop):
+    name = f"{model.card.family}-tiny"
+    whole = trained(fresh(name), texts, tmp_path / "a")
+    trained(fresh(name), texts, tmp_path / "b", stop=stop)
+    denoiser = fresh(name)
+    trained(denoiser, texts, tmp_path / "b")
+    logs = [(tmp_path / one / "log.jsonl").read_text() for one in "ab"]
+    assert logs[0] == logs[1]
+    assert len(logs[0].splitlines()) == len(whole) == 6
+    first = load_file(tmp_path / "a" / "state.safetensors")
+    second = load_file(tmp_path / "b" / "state.safetensors")
+    assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+def test_it_learns(texts, model, tmp_path):
+    lines = trained(fresh(f"{model.card.family}-tiny"), texts[:8], tmp_path, steps=30)
+    assert lines[-1]["loss"] < 0.8 * lines[0]["loss"]
+    assert lines[-1]["held_out_loss"] < lines[2]["held_out_loss"]
+
+
+def test_a_loss_that_is_no_number_names_the_samples_and_keeps_the_save(texts, model, tmp_path):
+    denoiser = fresh(f"{model.card.family}-tiny")
+    trained(denoiser, texts, tmp_path, steps=20, stop=4)
+    before = (tmp_path / "state.safetensors").read_bytes()
+    denoiser.norm.weight.data.fill_(torch.nan)
+    folder = RunFolder(tmp_path, {"x": 1})
+    folder.resume = lambda *_: 4  # the weights in memory are what is broken
+    run = train.Run(RECIPE, 20, 0, 4, 2)
+    tools = (Accelerator(cpu=True), folder, None)
+    with pytest.raises(TrainError, match=r"step 5, of samples \d+, .*; the last save stands"):
+        list(train.train(denoiser, None, train.Data(texts), run, tools))
+    assert (tmp_path / "state.safetensors").read_bytes() == before
+
+
+def test_a_full_disk_keeps_the_last_save(texts, model, tmp_path, monkeypatch):
+    denoiser = fresh(f"{model.card.family}-tiny")
+    trained(denoiser, texts, tmp_path, steps=20, stop=4)
+    before = (tmp_path / "state.safetensors").read_bytes()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    with pytest.raises(InputError, match=r"No space left.*the last save stands"):
+        trained(denoiser, texts, tmp_path, steps=20)
+    assert (tmp_path / "state.safetensors").read_bytes() == before
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_other_settings_and_other_folders_are_refused(tmp_path):
+    RunFolder(tmp_path / "run", {"rate": 1, "seed": 0})
+    with pytest.raises(InputError, match=r"other settings \(rate\)"):
+        RunFolder(tmp_path / "run", {"rate": 2, "seed": 0})
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.txt").write_text("x")
+    with pytest.raises(InputError, match="holds something else"):
+        RunFolder(tmp_path / "other", {})
+    (tmp_path / "run" / "state.safetensors").write_bytes(b"junk")
+    with pytest.raises(InputError, match="delete it to begin again"):
+        RunFolder(tmp_path / "run", {"rate": 1, "seed": 0}).resume({}, None)
+
+
+def test_the_student_loads_under_the_names_of_its_base(model, texts, tmp_path):
+    base = GOLDEN / f"{model.card.family}-tiny"
+    trained(denoiser := fresh(base.name), texts, tmp_path / "run", steps=2)
+    checkpoint.export(denoiser, base, tmp_path / "student")
+    student = load(tmp_path / "student")
+    ids = texts[0].ids_L.tolist()
+    with torch.no_grad():
+        assert torch.allclose(student.logits(ids), replace(model, denoiser=denoiser).logits(ids))
+    with safe_open(base / "model.safetensors", "pt") as old:
+        with safe_open(tmp_path / "student" / "model.safetensors", "pt") as new:
+            assert sorted(old.keys()) == sorted(new.keys())
+
+
+PUBLISHED = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+LLADA = ("q_proj", "k_proj", "v_proj", "attn_out", "ff_proj", "up_proj", "ff_out")
+
+
+def test_a_target_that_matches_nothing_is_named():
+    model, base = load(GOLDEN / "llada-tiny"), GOLDEN / "llada-tiny"
+    with pytest.raises(InputError, match="targets o_proj, gate_proj, down_proj match no module"):
+        lora.attach(model.denoiser, base, Lora(4, 4, PUBLISHED))
+    count = lora.attach(model.denoiser, base, Lora(4, 4, PUBLISHED), strict=False)
+    assert count == 3 * 4 * (3 * (64 + 64) + (64 + 128)), "q, k, v and up alone"
+
+
+@pytest.mark.parametrize(("name", "targets"), [("llada-tiny", LLADA), ("dream-tiny", PUBLISHED)])
+def test_all_seven_matrices_learn_and_merge(name, targets, tmp_path):
+    base = GOLDEN / name
+    model = load(base)
+    texts = [text_of(sample, model.card) for sample in samples(model.card)]
+    how = Lora(4, 8, targets)
+    lora.attach(model.denoiser, base, how)
+    assert len(lora.layers(model.denoiser)) == 3 * 7
+    trained(model.denoiser, texts, tmp_path / "run", steps=4)
+    lora.save(model.denoiser, base, how, tmp_path / "adapter")
+    merged = load(base)
+    lora.merge(merged.denoiser, base, tmp_path / "adapter")
+    ids = texts[0].ids_L.tolist()
+    with torch.no_grad():
+        changed = (merged.logits(ids) - load(base).logits(ids)).abs().max()
+        assert changed > 1e-3
+        assert torch.allclose(merged.logits(ids), model.logits(ids), atol=1e-4)
+    keys = load_file(tmp_path / "adapter" / lora.FILE)
+    assert all(key.startswith("base_model.model.model.") for key in keys)
+    config = json.loads((tmp_path / "adapter" / lora.SETTINGS).read_text())
+    assert sorted(config["target_modules"]) == sorted(targets)
+
+
+def test_an_adapter_of_something_else_is_refused(tmp_path):
+    base = GOLDEN / "llada-tiny"
+    with pytest.raises(InputError, match="cannot be read"):
+        lora.merge(load(base).denoiser, base, tmp_path)
+    model = load(GOLDEN / "dream-tiny")
+    how = Lora(2, 2, PUBLISHED)
+    lora.attach(model.denoiser, GOLDEN / "dream-tiny", how)
+    lora.save(model.denoiser, GOLDEN / "dream-tiny", how, tmp_path)
+    with pytest.raises(InputError, match="no module of this model"):
+        lora.merge(load(base).denoiser, base, tmp_path)
+
+
+def test_parameters_of_the_published_adapters():
+    """Spec T17: d=4096, ff=12288, 32 layers, rank 128, on LLaDA's four matching names."""
+    width, mlp, rank = 4096, 12288, 128
+    assert 32 * rank * (3 * 2 * width + width + mlp) == 167_772_160
+
+
+def harvest(folder, card, count=24):
+    shards = Shards(folder, {"source": "test"})
+    shards.write(list(samples(card, count)))
+    return folder
+
+
+def test_unusable_samples_are_counted_and_left_out(model, tmp_path):
+    shards = Shards(tmp_path, {"source": "test"})
+    good, wrong, long, endless = list(samples(model.card, 4))
+    wrong = replace(wrong, correct=0)
+    long = replace(long, tokens_L=np.resize(long.tokens_L, 90), born_L=np.resize(long.born_L, 90))
+    tokens = endless.tokens_L.copy()
+    tokens[endless.prompt_length :] = 7
+    shards.write([good, wrong, long, replace(endless, tokens_L=tokens)])
+    texts, sorting = load_texts(tmp_path, model.card, 80, keep_wrong=False)
+    assert [text.index for text in texts] == [0]
+    assert asdict(sorting) == {"kept": 1, "wrong": 1, "long": 1, "endless": 1}
+    assert len(load_texts(tmp_path, model.card, 80, keep_wrong=True)[0]) == 2
+    with pytest.raises(InputError, match="no usable sample: 1 are wrong, 3 longer than 10"):
+        load_texts(tmp_path, model.card, 10, keep_wrong=False)
+
+
+def test_another_vocabulary_is_refused(model, tmp_path):
+    small = replace(model.card, vocabulary=50)
+    harvest(tmp_path, model.card)
+    with pytest.raises(InputError, match="knows 0 to 49; the teacher has another vocabulary"):
+        load_texts(tmp_path, small, 100, keep_wrong=False)
+
+
+SCRIPT = """
+import os, sys, signal
+from unmask.distill import checkpoint
+step = int(sys.argv.pop(1))
+log = checkpoint.RunFolder.log
+def killed(self, line):
+    log(self, line)
+    if line["step"] == step:
+        os.kill(os.getpid(), signal.SIGKILL)
+checkpoint.RunFolder.log = killed
+from unmask.cli.main import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.slow
+def test_kill_9_and_again(tmp_path):
+    base = GOLDEN / "llada-tiny"
+    harvest(tmp_path / "data", load(base).card)
+    command = [
+        "distill", "--recipe", "d3llm-tiny", "--model", str(base), "--data", str(tmp_path / "data"),
+        "--steps", "7", "--save-every", "2", "--set", "batch=8", "--set", "widths=[8]",
+    ]  # fmt: skip
+
+    def run(out, *before):
+        python = [sys.executable, *before, *command, "--out", str(tmp_path / out)]
+        return subprocess.run(python, check=False, capture_output=True, text=True, timeout=300)
+
+    assert run("a", "-m", "unmask").returncode == 0
+    for step in (1, 3, 6):
+        assert run("b", "-c", SCRIPT, str(step)).returncode == -9
+    done = run("b", "-m", "unmask")
+    assert done.returncode == 0, done.stderr
+    a, b = ((tmp_path / one / "log.jsonl").read_text() for one in "ab")
+    assert a == b
+    student = [(tmp_path / one / "student" / "model.safetensors").read_bytes() for one in "ab"]
+    assert student[0] == student[1]
+
+
+@pytest.mark.slow
+def test_two_processes_are_one(tmp_path):
+    """Data parallel: every mean is over the global batch."""
+    base = GOLDEN / "llada-tiny"
+    harvest(tmp_path / "data", load(base).card)
+    command = [
+        "distill", "--recipe", "dparallel-tiny", "--model", str(base), "--steps", "3",
+        "--data", str(tmp_path / "data"), "--set", "batch=7", "--micro-batch", "3", "--device",
+        "cpu",
+    ]  # fmt: skip
+    one = [sys.executable, "-m", "unmask", *command, "--out", str(tmp_path / "one")]
+    two = [
+        sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2",
+        "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no",
+        "--main_process_port", "0", "-m", "unmask", *command, "--out", str(tmp_path / "two"),
+    ]  # fmt: skip
+    for python in (one, two):
+        done = subprocess.run(python, check=False, capture_output=True, text=True, timeout=400)
+        assert done.returncode == 0, done.stderr[-2000:]
+    logs = []
+    for name in ("one", "two"):
+        lines = (tmp_path / name / "log.jsonl").read_text().splitlines()
+        logs.append([json.loads(line) for line in lines])
+    assert len(logs[1]) == 3
+    for first, second in zip(*logs, strict=True):
+        assert second == pytest.approx(first, rel=1e-3)
+
+
+def test_steps_and_rates_of_a_recipe():
+    assert train.steps_of(RECIPE, 80) == 20
+    assert train.steps_of(RECIPE, 3) == 2, "a batch is never larger than the data"
+    warm = replace(RECIPE, warmup=0.1, schedule="linear")
+    shares = [train.rate_share(warm, step, 20) for step in range(20)]
+    assert shares[:3] == pytest.approx([0.5, 1.0, 1.0])
+    assert shares[-1] == pytest.approx(1 / 18)
+    cosine = replace(RECIPE, schedule="cosine")
+    assert train.rate_share(cosine, 10, 20) == pytest.approx(0.5)
+    assert train.rate_share(RECIPE, 19, 20) == 1.0
+
+
+def test_the_built_in_model_is_found():
+    assert lora.module_names(find_folder("tiny"))["blocks.0.query"].endswith("q_proj")
+    assert Reference().divisor == 1.0
