@@ -71,11 +71,11 @@ def measure(model: Model, decoder: str, bar: float, problems: int) -> dict[str, 
     """One decoder at one bar over the held-out problems; figures per problem."""
     preset, given, _ = DECODERS[decoder]
     examples = list(itertools.islice(stories.examples("test"), problems))
-    bars = {} if decoder == "vanilla" else {"threshold": bar}
+    overrides = dict(given) if decoder == "vanilla" else {**given, "threshold": bar}
     started = time.perf_counter()
     results = generate(
         model, [example.prompt for example in examples], preset, batch_size=ROWS,
-        max_new_tokens=stories.CANVAS, **given, **bars,
+        max_new_tokens=stories.CANVAS, **overrides,
     )  # fmt: skip
     pairs = zip(examples, results, strict=True)
     return {

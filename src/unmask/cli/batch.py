@@ -23,6 +23,7 @@ from unmask.cli.screen import Screen
 from unmask.decode.generate import finished, prepare
 from unmask.decode.prompts import Prompt
 from unmask.decode.step import Row
+from unmask.distill import rows
 from unmask.errors import InputError, PromptError
 from unmask.files import FAULTS, reason_of
 from unmask.models.loading import Model
@@ -86,6 +87,9 @@ def read(path: Path) -> list[Prompt]:
     Raises:
         InputError: the file cannot be read, or a line holds no prompt; the message names the line.
     """
+    if path.suffix == ".parquet":
+        entries = rows.read(path)
+        return [_prompt(f"{path}, row {number}", row) for number, row in enumerate(entries, 1)]
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
@@ -102,14 +106,19 @@ def _line(path: Path, number: int, line: str) -> Prompt:
     except FAULTS as error:
         reason = reason_of(error)
         raise PromptError(f"{path}, line {number}: no valid JSON ({reason})") from None
+    return _prompt(f"{path}, line {number}", entry)
+
+
+def _prompt(where: str, entry: Any) -> Prompt:
+    """The prompt of one entry; ``where`` it stands, for the message."""
     given = [field for field in FIELDS if isinstance(entry, dict) and field in entry]
     if len(given) != 1:
-        raise PromptError(f"{path}, line {number}: give exactly one of {', '.join(FIELDS)}")
+        raise PromptError(f"{where}: give exactly one of {', '.join(FIELDS)}")
     value, (kind, item) = entry[given[0]], FIELDS[given[0]]
     if not isinstance(value, kind) or (item and not all(isinstance(one, item) for one in value)):
-        raise PromptError(f"{path}, line {number}: {given[0]} has the wrong type")
+        raise PromptError(f"{where}: {given[0]} has the wrong type")
     if not value or (isinstance(value, str) and not value.strip()):
-        raise PromptError(f"{path}, line {number}: {given[0]} is empty")
+        raise PromptError(f"{where}: {given[0]} is empty")
     prompt: Prompt = value
     return prompt
 

@@ -13,7 +13,10 @@ from unmask.cli import batch, options
 from unmask.cli.screen import Screen
 from unmask.decode.prompts import Prompt
 from unmask.decode.settings import whole_number
+from unmask.distill import rows
+from unmask.distill.checks import CHECKS
 from unmask.distill.harvest import Check, Harvest, Tally, harvest
+from unmask.distill.imports import Import, Refused, imported
 from unmask.distill.shards import Shards, read
 from unmask.errors import InputError
 
@@ -23,10 +26,15 @@ EXAMPLES = """\
 examples:
   unmask harvest --task stories --count 1500 --out runs/harvest
   unmask harvest --task sudoku --preset vanilla --attempts 5 --out runs/sudoku
-  unmask harvest --prompts mine.jsonl --model ./teacher --out runs/mine
+  unmask harvest --prompts mine.jsonl --check boxed --attempts 5 --model ./teacher --out runs/mine
+  unmask harvest --answers dparallel.parquet --templated --model ./teacher --out runs/published
+
+--answers takes what others answered: rows of prompt and answer, of question, llm_response and
+gt_answer (dParallel), or of prompt_ids and trajectory (d3LLM). Files: JSON lines or Parquet.
 
 Give the same command again after an interruption: what is stored is not answered twice. Answers
-of a task are checked; --attempts tries wrong ones again at temperature 0.1, 0.2, ...
+of a task are checked, those to prompts if --check says how; --attempts tries wrong ones again at
+temperature 0.1, 0.2, ...
 """
 TASKS = ("stories", "sudoku")
 
@@ -35,7 +43,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of shards")
     parser.add_argument("--task", metavar="NAME", help=f"{', '.join(TASKS)}: its training split")
-    parser.add_argument("--prompts", type=Path, metavar="FILE", help="your own, as JSON lines")
+    parser.add_argument("--prompts", type=Path, metavar="FILE", help="your own")
+    parser.add_argument("--answers", type=Path, metavar="FILE", help="answers that exist already")
+    parser.add_argument(
+        "--templated", action="store_true", help="prompts of --answers have their chat template"
+    )
+    parser.add_argument(
+        "--check", choices=sorted(CHECKS), help="what has to equal the prompt's field answer"
+    )
     parser.add_argument("--count", type=int, metavar="N", help="prompts (default: 1000 of a task)")
     parser.add_argument(
         "--attempts", type=int, default=1, metavar="N",
@@ -57,6 +72,9 @@ def run(arguments: argparse.Namespace) -> None:
     for name in ("count", "attempts", "batch_size", "shard_size"):
         if getattr(arguments, name) is not None:
             whole_number(name, getattr(arguments, name), 1, "a whole number of at least 1")
+    if arguments.answers:
+        _take(arguments)
+        return
     prompts, check, size = _questions(arguments)
     model = options.load_model(arguments)
     overrides = {**size, **options.overrides(arguments)}
@@ -69,6 +87,7 @@ def run(arguments: argparse.Namespace) -> None:
         "source": str(arguments.prompts or arguments.task),
         "prompts": batch.digest(prompts),
         "attempts": arguments.attempts,
+        "check": arguments.check,
         "raw": arguments.raw,
     }
     shards = Shards(arguments.out, settings)
@@ -85,10 +104,36 @@ def run(arguments: argparse.Namespace) -> None:
         bar = progress.add_task("samples", total=len(prompts), completed=len(shards.done()))
         for _ in harvest(model, prompts, shards, how):
             progress.advance(bar)
-    tally = Tally()
-    for sample in read(arguments.out):
-        tally.add(sample)
-    _print(tally, arguments)
+    _print(arguments)
+
+
+def _take(arguments: argparse.Namespace) -> None:
+    """Samples from answers that exist already."""
+    if arguments.task or arguments.prompts or arguments.check or arguments.attempts > 1:
+        raise InputError("--answers are taken as they are; drop --task, --prompts and --check")
+    model = options.load_model(arguments)
+    canvas = arguments.max_new_tokens or model.defaults["max_new_tokens"]
+    whole_number("max_new_tokens", canvas, 1, "a whole number of at least 1")
+    settings = {
+        "model": arguments.model,
+        "source": str(arguments.answers),
+        "canvas": canvas,
+        "templated": arguments.templated,
+        "count": arguments.count,
+    }
+    shards, refused = Shards(arguments.out, settings), Refused()
+    how = Import(canvas, arguments.templated, arguments.shard_size)
+    entries = itertools.islice(rows.read(arguments.answers), arguments.count)
+    with batch.progress_bar() as progress:
+        bar = progress.add_task("samples", total=None, completed=len(shards.done()))
+        for _ in imported(model, entries, shards, how, refused):
+            progress.advance(bar)
+    if refused.long:
+        Screen(stderr=True).print(
+            f"{refused.long} answers are longer than {canvas} tokens and left out; "
+            "--max-new-tokens makes room"
+        )
+    _print(arguments)
 
 
 def _questions(arguments: argparse.Namespace) -> tuple[list[Prompt], Check | None, dict[str, Any]]:
@@ -96,9 +141,12 @@ def _questions(arguments: argparse.Namespace) -> tuple[list[Prompt], Check | Non
     if (arguments.task is None) == (arguments.prompts is None):
         raise InputError("give either --task or --prompts")
     if arguments.prompts:
-        if arguments.attempts > 1:
-            raise InputError("--attempts needs a --task, whose answers can be checked")
-        return batch.read(arguments.prompts)[: arguments.count], None, {}
+        if arguments.attempts > 1 and not arguments.check:
+            raise InputError("--attempts needs answers that can be checked: --task or --check")
+        prompts = batch.read(arguments.prompts)[: arguments.count]
+        return prompts, _checker(arguments) if arguments.check else None, {}
+    if arguments.check:
+        raise InputError("--check is for --prompts; a --task has its own")
     if arguments.task not in TASKS:
         raise InputError(catalogue.unknown("task", arguments.task, list(TASKS)))
     task = catalogue.find("unmask.evaluate.tasks", arguments.task, "task")
@@ -110,7 +158,29 @@ def _questions(arguments: argparse.Namespace) -> tuple[list[Prompt], Check | Non
     return [e.prompt for e in examples], check, {"max_new_tokens": task.CANVAS}
 
 
-def _print(tally: Tally, arguments: argparse.Namespace) -> None:
+def _checker(arguments: argparse.Namespace) -> Check:
+    """Compares with the field "answer" of every prompt."""
+    truths: list[str] = []
+    for number, row in enumerate(rows.read(arguments.prompts), 1):
+        truth = row.get("answer")
+        if not isinstance(truth, str):
+            raise InputError(
+                f"{arguments.prompts}, row {number}: --check needs a field answer with the text"
+            )
+        truths.append(truth)
+
+    def check(index: int, text: str) -> bool:
+        return CHECKS[arguments.check](text, truths[index])
+
+    return check
+
+
+def _print(arguments: argparse.Namespace) -> None:
+    tally = Tally()
+    for sample in read(arguments.out):
+        tally.add(sample)
+    if not tally.samples:
+        raise InputError(f"{arguments.out} holds no sample: every answer was left out")
     about = {
         "samples": tally.samples,
         "correct": tally.correct if tally.checked else None,

@@ -1,0 +1,106 @@
+"""Records of experiment.py -> the tables of docs/results/distillation.md.
+
+    python recipes/distil/report.py docs/results/distillation.jsonl
+
+Every number is recomputed from the records. Intervals: 95 %, paired bootstrap over the problems.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiment import ARMS
+from unmask.evaluate.aup import aup
+
+Record = dict[str, Any]
+DRAWS = 2000
+BUDGET = 1.0  # points of accuracy below the teacher, one token a forward
+
+
+def read(path: Path) -> dict[tuple[str, int], dict[str, list[Record]]]:
+    """Records by (arm, seed), then decoder, bars ascending."""
+    found: dict[tuple[str, int], dict[str, list[Record]]] = defaultdict(lambda: defaultdict(list))
+    for line in path.read_text().splitlines():
+        one = json.loads(line)
+        found[one["arm"], one["seed"]][one["decoder"]].append(one)
+    for decoders in found.values():
+        for points in decoders.values():
+            points.sort(key=lambda one: one["bar"])
+    return found
+
+
+def accuracy(one: Record) -> float:
+    """In percent."""
+    return 100 * one["right"].count("1") / one["problems"]
+
+
+def forwards(one: Record) -> float:
+    """Mean per problem."""
+    return float(np.mean(one["forwards"]))
+
+
+def parallelism(one: Record) -> float:
+    """Tokens up to and including the end token, over forwards."""
+    return float(sum(one["tokens"]) / sum(one["forwards"]))
+
+
+def best(points: list[Record], floor: float) -> Record | None:
+    """The point with the fewest forwards at no less than ``floor`` percent."""
+    return min((one for one in points if accuracy(one) >= floor), key=forwards, default=None)
+
+
+def interval(one: Record, other: Record) -> tuple[float, float]:
+    """95 % of the ratio of mean forwards, problems drawn in pairs."""
+    a, b = np.array(one["forwards"]), np.array(other["forwards"])
+    draw = np.random.default_rng(0).integers(0, len(a), (DRAWS, len(a)))
+    low, high = np.percentile(a[draw].mean(1) / b[draw].mean(1), [2.5, 97.5])
+    return float(low), float(high)
+
+
+def main() -> None:
+    """Print the tables."""
+    found = read(Path(sys.argv[1]))
+    teacher = found["A0", 0]
+    vanilla = teacher["vanilla"][0]
+    floor = accuracy(vanilla) - BUDGET
+    print(f"Teacher, one token a forward: {accuracy(vanilla):.1f} %, {forwards(vanilla):.1f} "
+          f"forwards, {vanilla['problems']} problems; floor {floor:.1f} %.\n")  # fmt: skip
+    top = max(accuracy(p) for arm in found.values() for points in arm.values() for p in points)
+    print("| arm | seed | decoder | bar | forwards | to A0 (95 %) | right | AUP | AUP, own best |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    start = (parallelism(vanilla), accuracy(vanilla))
+    for (arm, seed), decoders in sorted(found.items(), key=_order):
+        for decoder, points in decoders.items():
+            if decoder == "vanilla":
+                continue
+            curve = [start, *((parallelism(p), accuracy(p)) for p in points)]
+            areas = f"{aup(curve, top).value:.0f} | {aup(curve).value:.0f}"
+            one, base = best(points, floor), best(teacher[decoder], floor)
+            if one is None or base is None:
+                print(f"| {arm} | {seed} | {decoder} | none within the budget | | | | {areas} |")
+                continue
+            low, high = interval(one, base)
+            ratio = forwards(one) / forwards(base)
+            print(
+                f"| {arm} | {seed} | {decoder} | {one['bar']} | {forwards(one):.2f} | "
+                f"{ratio:.2f} ({low:.2f} to {high:.2f}) | {accuracy(one):.1f} % | {areas} |"
+            )
+    print("\nAll points, forwards / right in percent by bar:\n")
+    for (arm, seed), decoders in sorted(found.items(), key=_order):
+        for decoder, points in decoders.items():
+            shown = ", ".join(f"{p['bar']}: {forwards(p):.2f} / {accuracy(p):.1f}" for p in points)
+            print(f"- {arm} ({ARMS[arm][0]}), seed {seed}, {decoder}: {shown}")
+
+
+def _order(entry: tuple[tuple[str, int], Any]) -> tuple[int, int]:
+    return list(ARMS).index(entry[0][0]), entry[0][1]
+
+
+if __name__ == "__main__":
+    main()

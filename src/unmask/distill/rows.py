@@ -1,0 +1,57 @@
+"""Rows of a data file: JSON lines or Parquet."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from unmask.errors import InputError
+from unmask.files import FAULTS, reason_of
+
+Row = dict[str, Any]
+
+
+def read(path: Path) -> Iterator[Row]:
+    """The rows of ``path`` (.parquet, or JSON lines), one at a time.
+
+    Raises:
+        InputError: the file cannot be read, or a line is no object; the message names the line.
+    """
+    found = _parquet(path) if path.suffix == ".parquet" else _lines(path)
+    empty = True
+    for row in found:
+        empty = False
+        yield row
+    if empty:
+        raise InputError(f"{path} is empty; write one JSON object a line")
+
+
+def _lines(path: Path) -> Iterator[Row]:
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            for number, line in enumerate(file, 1):
+                if not line.strip():
+                    continue
+                row = json.loads(line)
+                if not isinstance(row, dict):
+                    raise ValueError(f"line {number} is no JSON object")
+                yield row
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}, line {number}: no valid JSON ({reason_of(error)})") from None
+    except FAULTS as error:
+        raise InputError(f"{path} cannot be read: {reason_of(error)}") from None
+
+
+def _parquet(path: Path) -> Iterator[Row]:
+    try:
+        from pyarrow import ArrowException, parquet
+    except ImportError:
+        raise InputError(f"{path}: Parquet needs pyarrow; pip install 'unmask[train]'") from None
+    try:
+        with parquet.ParquetFile(path) as file:
+            for part in file.iter_batches(batch_size=256):
+                yield from part.to_pylist()
+    except (OSError, ArrowException) as error:
+        raise InputError(f"{path} cannot be read: {reason_of(error)}") from None

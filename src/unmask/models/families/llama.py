@@ -1,0 +1,110 @@
+"""Family ``llama``: Llama bodies, causal as they come (``llama``), or turned into diffusion models
+by training with full attention (``llama-a2d``): the logits stay shifted, as Dream's do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from unmask.errors import CheckpointError
+from unmask.models.blocks import Body
+from unmask.models.config import flag, number, token, whole
+from unmask.models.denoiser import ModelCard
+
+MODEL_TYPES = ("llama", "llama-a2d")
+TURN_END = "<|im_end|>"
+REQUIRED = {
+    "hidden_act": "silu",
+    "attention_bias": False,
+    "mlp_bias": False,
+    "rope_scaling": None,
+}
+"""What the body does not do otherwise (Llama 3's scaled rotary positions among it)."""
+
+
+def body(config: Mapping[str, Any]) -> Body:
+    """Sizes from config.json."""
+    for field, value in REQUIRED.items():
+        if config.get(field, value) != value:
+            raise CheckpointError(
+                f"config.json: {field}={config[field]!r}, only {value!r} is supported"
+            )
+    heads = whole(config, "num_attention_heads")
+    found = Body(
+        layers=whole(config, "num_hidden_layers"),
+        width=whole(config, "hidden_size"),
+        heads=heads,
+        kv_heads=whole(config, "num_key_value_heads" if _grouped(config) else "num_attention_heads"),
+        mlp_width=whole(config, "intermediate_size"),
+        vocabulary=whole(config, "vocab_size"),
+        rope_theta=_theta(config),
+        norm_eps=number(config, "rms_norm_eps"),
+        tied=flag(config, "tie_word_embeddings"),
+    )
+    if config.get("head_dim", found.head_width) != found.head_width:
+        raise CheckpointError(
+            f"config.json: head_dim={config['head_dim']!r}, only hidden_size / "
+            f"num_attention_heads = {found.head_width} is supported"
+        )
+    return found
+
+
+def card(config: Mapping[str, Any], name: str) -> ModelCard:
+    """What decoding has to know. A causal model has no mask token; its begin of text stands in, for
+    it is never a token of an answer."""
+    vocabulary = whole(config, "vocab_size")
+    causal = config["model_type"] == "llama"
+    end = token(config, "eos_token_id", vocabulary)
+    pad = "eos_token_id" if config.get("pad_token_id") is None else "pad_token_id"
+    return ModelCard(
+        name=name,
+        family="llama",
+        vocabulary=vocabulary,
+        mask_id=token(config, "bos_token_id" if causal else "mask_token_id", vocabulary),
+        end_ids=(end,),
+        pad_id=token(config, pad, vocabulary),
+        max_length=whole(config, "max_position_embeddings"),
+        logit_shift=1,
+        causal=causal,
+    )
+
+
+def weight_names(config: Mapping[str, Any]) -> dict[str, str]:
+    """Checkpoint name -> name in `unmask.models.blocks.Transformer`."""
+    parts = {
+        "input_layernorm": "attention_norm",
+        "self_attn.q_proj": "query",
+        "self_attn.k_proj": "key",
+        "self_attn.v_proj": "value",
+        "self_attn.o_proj": "attention_out",
+        "post_attention_layernorm": "mlp_norm",
+        "mlp.gate_proj": "gate",
+        "mlp.up_proj": "up",
+        "mlp.down_proj": "down",
+    }
+    names = {
+        "model.embed_tokens.weight": "embedding.weight",
+        "model.norm.weight": "norm.weight",
+    }
+    if not flag(config, "tie_word_embeddings"):
+        names["lm_head.weight"] = "head.weight"
+    for layer in range(whole(config, "num_hidden_layers")):
+        for theirs, ours in parts.items():
+            names[f"model.layers.{layer}.{theirs}.weight"] = f"blocks.{layer}.{ours}.weight"
+    return names
+
+
+def _grouped(config: Mapping[str, Any]) -> bool:
+    return config.get("num_key_value_heads") is not None
+
+
+def _theta(config: Mapping[str, Any]) -> float:
+    """Newer files keep it inside rope_parameters."""
+    inner = config.get("rope_parameters")
+    if not isinstance(inner, Mapping):
+        return number(config, "rope_theta")
+    if inner.get("rope_type", "default") != "default":
+        raise CheckpointError(
+            f"config.json: rope_type={inner['rope_type']!r}, only 'default' is supported"
+        )
+    return number(inner, "rope_theta")

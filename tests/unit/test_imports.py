@@ -1,0 +1,129 @@
+"""Published answers and trajectories become samples; nothing is read twice or off by ten."""
+
+import json
+
+import numpy as np
+import pyarrow
+import pytest
+from pyarrow import parquet
+
+from unmask import InputError, load
+from unmask.distill import rows
+from unmask.distill.checks import boxed, exact, last_box
+from unmask.distill.imports import Import, Refused, imported
+from unmask.distill.shards import Shards, read
+
+HOW = Import(canvas=24, templated=False, shard_size=2)
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    return load("tiny")
+
+
+def taken(model, entries, folder, how=HOW):
+    refused = Refused()
+    samples = list(imported(model, entries, Shards(folder, {"x": 1}), how, refused))
+    return samples, refused
+
+
+def test_questions_and_answers(tiny, tmp_path):
+    entries = [
+        {"question": "Who?", "llm_response": r"So \boxed{1,200}.", "gt_answer": "1200"},
+        {"question": "Who?", "llm_response": r"So \boxed{7}.", "gt_answer": r"\boxed{8}"},
+        {"question": "Who?", "llm_response": "So it is.", "gt_answer": ""},
+        {"prompt": "Who?", "answer": "x " * 100},
+        {"prompt": "Who?", "answer": "Mia"},
+    ]
+    samples, refused = taken(tiny, entries, tmp_path)
+    assert [sample.index for sample in samples] == [0, 1, 2, 4]
+    assert [sample.correct for sample in samples] == [1, 0, -1, -1]
+    assert refused.long == 1
+    last = samples[-1]
+    assert tiny.codec.decode(last.tokens_L.tolist(), keep_special=True).startswith(
+        "<|user|>Who?<|answer|>Mia<|end|>"
+    )
+    assert len(last.tokens_L) == last.prompt_length + 24
+    assert last.born_L[last.prompt_length :].tolist() == list(range(1, 25))
+    assert taken(tiny, entries, tmp_path)[0] == [], "a second time there is nothing to do"
+
+
+def test_templated_or_not_is_said_by_the_user(tiny, tmp_path):
+    entry = {"prompt": "<|user|>Who?<|answer|>", "answer": "Mia"}
+    once, _ = taken(tiny, [entry], tmp_path / "a", Import(24, templated=True))
+    twice, _ = taken(tiny, [entry], tmp_path / "b")
+    plain, _ = taken(tiny, [{"prompt": "Who?", "answer": "Mia"}], tmp_path / "c")
+    assert once[0].tokens_L.tolist() == plain[0].tokens_L.tolist() != twice[0].tokens_L.tolist()
+
+
+def states_of(prompt, tokens, order, mask):
+    steps = range(1, max(order) + 1)
+    return [
+        prompt + [t if o <= s else mask for t, o in zip(tokens, order, strict=True)] for s in steps
+    ]
+
+
+def test_all_states_become_births(tiny, tmp_path):
+    mask, end = tiny.card.mask_id, tiny.card.end_ids[0]
+    tokens, order = [50, 60, end, end], [2, 1, 3, 4]
+    entry = {"prompt_ids": [5, 6], "trajectory": states_of([5, 6], tokens, order, mask),
+             "is_correct": True, "idx": 3}  # fmt: skip
+    [sample], _ = taken(tiny, [entry], tmp_path)
+    assert sample.tokens_L.tolist() == [5, 6, *tokens]
+    assert sample.born_L.tolist() == [0, 0, *order]
+    assert (sample.forwards, sample.counted, sample.correct) == (4, 3, 1)
+    for step, state in enumerate(entry["trajectory"]):  # state j has j + 1 tokens
+        rebuilt = np.where(sample.born_L > step + 1, mask, sample.tokens_L)
+        assert rebuilt.tolist() == state
+    assert [one.born_L.dtype for one in read(tmp_path)] == [np.uint16]
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"text": "x"}, "row 1: it needs prompt and answer"),
+        ({"prompt": 3, "answer": "x"}, "row 1: it needs prompt and answer"),
+        ({"prompt_ids": [5], "trajectory": [[5, 1]]}, "does not end without masks"),
+        ({"prompt_ids": [5], "trajectory": [[5, 9], [5, 1], [5, 9]]}, "masks a token again"),
+        ({"prompt_ids": [5], "trajectory": [5, 9]}, "one list of ids per forward"),
+        ({"prompt_ids": [5], "trajectory": [[5, 9], [5]]}, "row 1"),
+    ],
+)
+def test_rows_that_cannot_be_are_named(tiny, tmp_path, entry, message):
+    with pytest.raises(InputError, match=message):
+        taken(tiny, [entry], tmp_path)
+
+
+def test_files_of_rows(tmp_path):
+    entries = [{"prompt": "a", "answer": "b"}, {"prompt": "c", "answer": "d"}]
+    lines, table = tmp_path / "x.jsonl", tmp_path / "x.parquet"
+    lines.write_text("\n".join(map(json.dumps, entries)) + "\n\n")
+    parquet.write_table(pyarrow.Table.from_pylist(entries), table)
+    assert list(rows.read(lines)) == list(rows.read(table)) == entries
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.jsonl", b"", "is empty"),
+        ("a.jsonl", b'{"x": 1}\n{"x":', "line 2: no valid JSON"),
+        ("a.jsonl", b"[1]", "line 1 is no JSON object"),
+        ("a.jsonl", b"\xff\xfe\xfa", "cannot be read"),
+        ("a.parquet", b"PAR1 no", "cannot be read"),
+    ],
+)
+def test_broken_files(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        list(rows.read(tmp_path / name))
+    with pytest.raises(InputError, match="cannot be read"):
+        list(rows.read(tmp_path / "missing.jsonl"))
+
+
+def test_checkers():
+    assert last_box(r"\boxed{1} and \boxed{\frac{1}{2}}") == r"\frac{1}{2}"
+    assert last_box(r"\boxed{never closed") is None
+    assert boxed(r"thus \boxed{1,000 X}", "1000x")
+    assert not boxed("1000", "1000"), "the answer has to be in a box"
+    assert exact(" a b ", "a b")
+    assert not exact("a b", "ab")
