@@ -34,7 +34,7 @@ ARMS: dict[str, tuple[str, list[str]]] = {
     "A3": ("A2 + certainty (dParallel)", []),
     "A3h": ("A3 with certainty at temperature 0.5", ["temperature=0.5"]),
     "A4": ("A3 with the teacher's order", ["state=window"]),
-    "A5": ("A4 read ten positions off", ["state=window", "compat=reference"]),
+    "A5": ("A4 as d3LLM's code runs it", ["state=window", "compat=reference"]),
     "A6": ("A4 + ratio curriculum", ["state=window", RISING]),
     "A7": ("A6 + window curriculum (d3LLM)", ["state=window", RISING, "widths=[8,12,16]"]),
     "A8": ("A7 on several part-decoded blocks", ["state=flight", RISING, "widths=[8,12,16]",
@@ -48,6 +48,7 @@ DECODERS: dict[str, tuple[str, dict[str, Any], tuple[float, ...]]] = {
     "dparallel": ("dparallel", {"cache": "dual"}, (0.02, 0.05, 0.1, 0.2, 0.5)),
     "d3llm": ("d3llm", {"cache": "sliding"}, (0.02, 0.05, 0.1, 0.2, 0.5)),
 }
+KEY = ("arm", "seed", "decoder", "bar", "problems", "steps")
 ROWS = 50
 BLOCK = 16
 
@@ -56,7 +57,7 @@ def train(arm: str, seed: int, arguments: argparse.Namespace) -> str:
     """The checkpoint folder of an arm, trained if it is not there yet."""
     if arm == "A0":
         return "tiny"
-    folder = arguments.out / f"{arm}-{seed}"
+    folder = arguments.out / f"{arm}-{seed}-{arguments.steps}"
     if not (folder / "student" / "config.json").exists():
         changes = [*SAME, *ARMS[arm][1]]
         given = [word for change in changes for word in ("--set", change)]
@@ -102,15 +103,15 @@ def main() -> None:
     done = set()
     if arguments.records.exists():
         lines = map(json.loads, arguments.records.read_text().splitlines())
-        done = {(x["arm"], x["seed"], x["decoder"], x["bar"], x["problems"]) for x in lines}
+        done = {tuple(one[name] for name in KEY) for one in lines}
     for seed, arm in itertools.product(arguments.seeds, arguments.arms):
         if arm == "A0" and seed:
             continue
         wanted = [
             (decoder, bar)
-            for decoder in arguments.decoders
+            for decoder in (*arguments.decoders, *(["vanilla", "fast-dllm"] if arm == "A0" else []))
             for bar in DECODERS[decoder][2]
-            if (arm, seed, decoder, bar, arguments.problems) not in done
+            if (arm, seed, decoder, bar, arguments.problems, arguments.steps) not in done
         ]
         if not wanted:
             continue

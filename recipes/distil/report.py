@@ -37,7 +37,7 @@ def read(path: Path) -> dict[tuple[str, int], dict[str, list[Record]]]:
 
 def accuracy(one: Record) -> float:
     """In percent."""
-    return 100 * one["right"].count("1") / one["problems"]
+    return 100.0 * float(one["right"].count("1")) / float(one["problems"])
 
 
 def forwards(one: Record) -> float:

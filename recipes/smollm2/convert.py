@@ -48,7 +48,7 @@ def main() -> None:
     config = {name: getattr(model.config, name) for name in FIELDS}
     config["rope_theta"] = model.config.rope_parameters["rope_theta"]
     mask = tokenizer.convert_tokens_to_ids(MASK)
-    kinds = {
+    kinds: dict[str, dict[str, object]] = {
         "smollm2-ar": {"model_type": "llama"},
         "smollm2-a2d": {"model_type": "llama-a2d", "mask_token_id": mask},
     }

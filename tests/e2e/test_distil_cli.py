@@ -17,16 +17,22 @@ def unmask(*arguments):
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """40 answers of the golden LLaDA, from token ids."""
+    """40 trajectories in the published layout, imported for the golden LLaDA."""
     folder = tmp_path_factory.mktemp("data")
-    prompts = folder / "prompts.jsonl"
-    prompts.write_text("".join(f'{{"token_ids": [{n}, 7, 9]}}\n' for n in range(1, 41)))
+    rows = folder / "rows.jsonl"
+    with rows.open("w") as file:
+        for number in range(1, 41):
+            prompt = [number, 7, 9]
+            tokens = [(number * 3 + at) % 100 for at in range(12)] + [125] * 4
+            states = [
+                prompt + tokens[: step + 1] + [126] * (15 - step) for step in range(len(tokens))
+            ]
+            print(json.dumps({"prompt_ids": prompt, "trajectory": states}), file=file)
     done = unmask(
-        "harvest", "--prompts", prompts, "--model", GOLDEN / "llada-tiny", "--preset", "vanilla",
-        "--max-new-tokens", 16, "--block-length", 8, "--temperature", 1.0, "--seed", 3,
-        "--out", folder / "harvest",
-    )  # fmt: skip
+        "harvest", "--answers", rows, "--model", GOLDEN / "llada-tiny", "--out", folder / "harvest"
+    )
     assert done.returncode == 0, done.stderr
+    assert "40 samples" in done.stdout
     return folder / "harvest"
 
 

@@ -52,6 +52,10 @@ def test_it_depends_on_the_company_unless_told_otherwise():
     assert aup(points).value == pytest.approx(168.16, abs=1e-2)
 
 
+def test_nobody_right_is_no_area():
+    assert aup([(1, 0.0), (2, 0.0)]).value == 0
+
+
 def test_no_point_is_an_error():
     for points in ([], [(0.0, 50.0)]):
         with pytest.raises(ValueError, match="at least one point"):

@@ -56,6 +56,17 @@ def test_a_shard_without_its_line_does_not_count(llada, tmp_path):
     assert [sample.index for sample in read(tmp_path)] == [0, 1, 2, 3, 4]
 
 
+def test_a_damaged_shard_can_be_harvested_again(llada, tmp_path):
+    harvested(llada, tmp_path)
+    (tmp_path / "shard-00001.safetensors").write_bytes(b"junk")
+    with pytest.raises(InputError, match="delete its manifest line and harvest again"):
+        list(read(tmp_path))
+    lines = (tmp_path / MANIFEST).read_text().splitlines(keepends=True)
+    (tmp_path / MANIFEST).write_text("".join(lines[:2] + lines[3:]))
+    harvested(llada, tmp_path)
+    assert sorted(sample.index for sample in read(tmp_path)) == [0, 1, 2, 3, 4]
+
+
 def test_other_settings_are_refused_by_name(tmp_path):
     Shards(tmp_path, {"preset": "vanilla", "raw": False})
     with pytest.raises(InputError, match=r"other settings \(preset\)"):

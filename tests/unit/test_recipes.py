@@ -59,6 +59,13 @@ def test_fields_can_be_changed():
         ({"batch": "2.5"}, "batch=2.5"),
         ({"colour": "1"}, "field='colour' is not known"),
         ({"order": "random"}, "order='random'"),
+        ({"complement": "no"}, "complement='no'"),
+        ({"keep_wrong": "False"}, "keep_wrong='False'"),
+        ({"ratio": "0.5"}, "ratio=0.5 is not allowed; give a list"),
+        ({"lora": "5"}, "lora=5"),
+        ({"reference": "5"}, "reference=5"),
+        ({"objectives": "{}"}, "objectives=.* names and weights"),
+        ({"objectives": "{cross_entropy='x'}"}, "objectives.cross_entropy='x'"),
         ({"compat": "paper"}, "compat='paper'"),
         ({"lora": "{rank=0, alpha=1, targets=['q_proj']}"}, "rank=0"),
     ],
@@ -66,6 +73,16 @@ def test_fields_can_be_changed():
 def test_what_cannot_be_is_named(changes, message):
     with pytest.raises(InputError, match=message):
         recipes.read("dparallel-tiny", changes)
+
+
+def test_one_entry_of_a_table_or_all_of_it():
+    one = recipes.read("dparallel-tiny", {"objectives.certainty": "3"})
+    assert one.objectives == {"cross_entropy": 1.0, "certainty": 3}
+    assert recipes.read("dparallel-tiny", {"objectives": "{certainty=3}"}).objectives == {
+        "certainty": 3
+    }
+    assert recipes.read("dparallel-llada", {"lora.rank": "8"}).lora.rank == 8
+    assert recipes.read("dparallel-llada", {"lora": "none"}).lora is None
 
 
 def test_files(tmp_path):

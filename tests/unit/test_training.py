@@ -279,23 +279,57 @@ def test_unusable_samples_are_counted_and_left_out(model, tmp_path):
     shards = Shards(tmp_path, {"source": "test"})
     good, wrong, long, endless = list(samples(model.card, 4))
     wrong = replace(wrong, correct=0)
-    long = replace(long, tokens_L=np.resize(long.tokens_L, 90), born_L=np.resize(long.born_L, 90))
+    tokens = np.full(90, 7, np.uint32)
+    tokens[85:] = model.card.end_ids[0]
+    long = replace(long, tokens_L=tokens, born_L=np.resize(long.born_L, 90))
     tokens = endless.tokens_L.copy()
     tokens[endless.prompt_length :] = 7
     shards.write([good, wrong, long, replace(endless, tokens_L=tokens)])
-    texts, sorting = load_texts(tmp_path, model.card, 80, keep_wrong=False)
+    texts, sorting = load_texts([tmp_path], model.card, 80, keep_wrong=False)
     assert [text.index for text in texts] == [0]
     assert asdict(sorting) == {"kept": 1, "wrong": 1, "long": 1, "endless": 1}
-    assert len(load_texts(tmp_path, model.card, 80, keep_wrong=True)[0]) == 2
+    assert len(load_texts([tmp_path], model.card, 80, keep_wrong=True)[0]) == 2
     with pytest.raises(InputError, match="no usable sample: 1 are wrong, 3 longer than 10"):
-        load_texts(tmp_path, model.card, 10, keep_wrong=False)
+        load_texts([tmp_path], model.card, 10, keep_wrong=False)
+
+
+def test_padding_does_not_make_a_text_too_long(model, tmp_path):
+    shards = Shards(tmp_path, {"source": "test"})
+    shards.write(list(samples(model.card, 4)))
+    texts, sorting = load_texts([tmp_path], model.card, 28, keep_wrong=False)
+    assert sorting.kept == 4
+    assert {len(text) for text in texts} <= {27, 28}
+    assert all(len(text.order_L) == len(text) >= text.end for text in texts)
+
+
+def test_an_empty_draw_of_the_reference_is_a_step_without_a_loss(model, tmp_path):
+    """Spec T5: loss 0 with a graph, nothing else stops."""
+    text = text_of(next(iter(samples(model.card, ragged=False))), model.card)
+    recipe = replace(RECIPE, compat="reference", batch=1, widths=(24,))
+    empty = [
+        seed for seed in range(20) if not Noise(recipe, seed)(text, 0, 0.0).draw.hidden_L.any()
+    ]
+    assert empty, "one draw in two is the empty tail"
+    run = train.Run(recipe, 2, empty[0], 1, 1, 1)
+    tools = (Accelerator(cpu=True), RunFolder(tmp_path, {}), None)
+    denoiser = fresh(f"{model.card.family}-tiny")
+    lines = list(train.train(denoiser, None, train.Data([text], [text]), run, tools))
+    assert lines[0]["loss"] == 0
+    assert len(lines) == 2
+
+
+def test_two_harvests_are_one_data_set(model, tmp_path):
+    for name in "ab":
+        harvest(tmp_path / name, model.card, 3)
+    texts, _ = load_texts([tmp_path / "a", tmp_path / "b"], model.card, 99, keep_wrong=False)
+    assert [text.index for text in texts] == [0, 1, 2, 1_000_000, 1_000_001, 1_000_002]
 
 
 def test_another_vocabulary_is_refused(model, tmp_path):
     small = replace(model.card, vocabulary=50)
     harvest(tmp_path, model.card)
     with pytest.raises(InputError, match="knows 0 to 49; the teacher has another vocabulary"):
-        load_texts(tmp_path, small, 100, keep_wrong=False)
+        load_texts([tmp_path], small, 100, keep_wrong=False)
 
 
 SCRIPT = """

@@ -120,6 +120,9 @@ def _contenders(arguments: argparse.Namespace, model: Model, canvas: int | None)
         found.append(Contender(name, model, "fast-dllm", {**given, "cache": cache}))
     found.append(Contender("d3llm, delayed cache", model, "d3llm", {**size, "cache": "delayed"}))
     found.append(Contender("d3llm, sliding cache", model, "d3llm", {**size, "cache": "sliding"}))
+    if arguments.model == "tiny":
+        student = load("tiny-fast", arguments.device, arguments.dtype)
+        found.append(Contender("d3llm, distilled (tiny-fast)", student, "d3llm", size))
     twin = arguments.ar_model or ("tiny-ar" if arguments.model == "tiny" else None)
     if twin in builtin() or arguments.ar_model:
         other = load(str(twin), arguments.device, arguments.dtype)

@@ -29,7 +29,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     parser.add_argument("--system", metavar="TEXT", help="a system message")
     parser.add_argument("--pause", type=float, default=0.05, metavar="S", help=argparse.SUPPRESS)
-    options.add_model(parser)
+    options.add_model(parser, "tiny-fast")
     options.add_decoding(parser)
     options.add_sampling(parser)
 

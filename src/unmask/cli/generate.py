@@ -59,7 +59,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--batch-size", type=int, default=BATCH, metavar="N",
         help=f"prompts that share a forward (default: {BATCH})",
     )  # fmt: skip
-    options.add_model(parser)
+    options.add_model(parser, "tiny-fast")
     options.add_decoding(parser)
     options.add_sampling(parser)
 

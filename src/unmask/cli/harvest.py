@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import itertools
 import json
 from pathlib import Path
@@ -117,13 +118,16 @@ def _take(arguments: argparse.Namespace) -> None:
     settings = {
         "model": arguments.model,
         "source": str(arguments.answers),
+        "content": hashlib.sha256(arguments.answers.read_bytes()).hexdigest(),
         "canvas": canvas,
         "templated": arguments.templated,
         "count": arguments.count,
     }
+    entries = rows.read(arguments.answers)
+    first = next(entries)  # a file that cannot be read leaves no folder behind
+    entries = itertools.islice(itertools.chain([first], entries), arguments.count)
     shards, refused = Shards(arguments.out, settings), Refused()
     how = Import(canvas, arguments.templated, arguments.shard_size)
-    entries = itertools.islice(rows.read(arguments.answers), arguments.count)
     with batch.progress_bar() as progress:
         bar = progress.add_task("samples", total=None, completed=len(shards.done()))
         for _ in imported(model, entries, shards, how, refused):

@@ -36,12 +36,12 @@ NUMBERS: dict[str, tuple[type, str, str]] = {
 }  # fmt: skip
 
 
-def add_model(parser: argparse.ArgumentParser) -> None:
+def add_model(parser: argparse.ArgumentParser, default: str = "tiny") -> None:
     """--model, --device, --dtype."""
     group = parser.add_argument_group("model")
     group.add_argument(
-        "--model", default="tiny", metavar="NAME",
-        help="built-in name, checkpoint folder or hub id (default: tiny)",
+        "--model", default=default, metavar="NAME",
+        help=f"built-in name, checkpoint folder or hub id (default: {default})",
     )  # fmt: skip
     group.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
     group.add_argument(

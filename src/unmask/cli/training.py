@@ -16,6 +16,7 @@ from unmask.decode.settings import whole_number
 from unmask.distill import recipe as recipes
 from unmask.distill.recipe import Recipe
 from unmask.distill.shards import read_manifest
+from unmask.distill.texts import APART
 from unmask.errors import InputError
 from unmask.evaluate.task import Example
 
@@ -31,8 +32,9 @@ TASKS = "unmask.evaluate.tasks"
 def add_options(parser: argparse.ArgumentParser, recipe: str | None, *, out: bool = True) -> None:
     """The options of a run; ``recipe``: the default one; ``out``: whether anything is written."""
     parser.add_argument(
-        "--data", type=Path, required=True, metavar="DIR", help="folder of unmask harvest"
-    )
+        "--data", type=Path, nargs="+", required=True, metavar="DIR",
+        help="folders of unmask harvest",
+    )  # fmt: skip
     if out:
         parser.add_argument(
             "--out", type=Path, required=True, metavar="DIR", help="folder of the run"
@@ -50,7 +52,8 @@ def add_options(parser: argparse.ArgumentParser, recipe: str | None, *, out: boo
         "--look-every", type=int, default=0, metavar="N",
         help="steps between two looks: held-out loss and a quick decode (default: never)",
     )  # fmt: skip
-    parser.add_argument("--follow", choices=FOLLOWERS, help="show the run there as well")
+    if out:
+        parser.add_argument("--follow", choices=FOLLOWERS, help="show the run there as well")
     parser.add_argument("--recompute", action="store_true", help="gradient checkpointing")
     parser.add_argument(
         "--precision", choices=["no", "bf16"], default="no", help="of matrix products (default: no)"
@@ -132,7 +135,7 @@ def begin(arguments: argparse.Namespace) -> Session:
     wish = session.Wish(
         recipe=recipe,
         model=arguments.model,
-        data=arguments.data,
+        data=tuple(arguments.data),
         out=arguments.out,
         device=arguments.device,
         steps=arguments.steps,
@@ -141,7 +144,7 @@ def begin(arguments: argparse.Namespace) -> Session:
         every=arguments.save_every,
         look=arguments.look_every,
         precision=arguments.precision,
-        follow=arguments.follow,
+        follow=getattr(arguments, "follow", None),
         recompute=arguments.recompute,
     )
     return session.begin(wish)
@@ -154,14 +157,15 @@ def _left_out(sorting: Any) -> str:
 
 
 def quick_decode(session: Session) -> Callable[[], dict[str, Any]] | None:
-    """Forwards and right answers on held-out prompts; right by the task that was harvested, or,
-    where there is none, word for word the teacher's."""
-    quick, model = session.held[:QUICK], session.student
+    """Forwards and right answers on held-out prompts of the first harvest; right by the task that
+    was harvested, or, where there is none, word for word the teacher's."""
+    quick = [text for text in session.held if text.index < APART][:QUICK]
+    model = session.student
     if not quick:
         return None
     prompts = [text.ids_L[: text.prompt_length].tolist() for text in quick]
     room = min(len(text) - text.prompt_length for text in quick)
-    source = read_manifest(session.wish.data)[0]["settings"].get("source")
+    source = read_manifest(session.wish.data[0])[0]["settings"].get("source")
     task, examples = None, []
     if source in catalogue.names(TASKS):
         task = catalogue.find(TASKS, source, "task")

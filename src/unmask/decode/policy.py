@@ -9,7 +9,7 @@ from typing import Any
 
 from unmask import catalogue
 from unmask.decode.plan import CachePolicy
-from unmask.decode.presets import BY_FAMILY, PRESETS
+from unmask.decode.presets import FAVOURITE, PRESETS, TUNED
 from unmask.decode.proposal import Sampling
 from unmask.decode.settings import Settings, in_range, whole_number
 from unmask.decode.slate import Strategy
@@ -43,7 +43,7 @@ class Policy:
 
 def default_preset(card: ModelCard) -> str:
     """The preset of a model when none is asked for."""
-    return "ar" if card.causal else "fast-dllm"
+    return "ar" if card.causal else FAVOURITE.get(card.name, "fast-dllm")
 
 
 def make(
@@ -65,7 +65,11 @@ def make(
         if name not in OVERRIDES:
             raise InputError(catalogue.unknown("option", name, sorted(OVERRIDES)))
     given = {name: value for name, value in overrides.items() if value is not None}
-    published = dict(BY_FAMILY.get((preset, card.family), {}))
+    published = {
+        name: value
+        for whose in (card.family, card.name)
+        for name, value in TUNED.get((preset, whose), {}).items()
+    }
     if given.keys() & {"strategy", *RULES}:
         published.pop("threshold", None)  # it is meant for the preset's own strategy
     values = {**defaults, **PRESETS[preset], **published, **given}

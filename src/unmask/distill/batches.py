@@ -83,12 +83,11 @@ def epoch_order(texts: Sequence[Text], seed: int, epoch: int) -> list[Text]:
 
 def collate(
     noised: Sequence[Noised], recipe: Recipe, card: ModelCard, device: torch.device
-) -> Batch | None:
-    """One row for every view that asks for anything; None if none does."""
+) -> Batch:
+    """One row for every view that asks for anything; an empty one if none does (only a reference
+    draws such), so that every process has a forward and a backward."""
     views = [(one, number) for one in noised for number in range(1 + recipe.complement)]
-    rows = [(one, number) for one, number in views if _asked(one, number).any()]
-    if not rows:
-        return None
+    rows = [(one, number) for one, number in views if _asked(one, number).any()] or views[:1]
     length = max(len(one.text) for one, _ in rows)
     ids = np.full((len(rows), length), card.pad_id, np.int64)
     keep = np.zeros((len(rows), length), bool)

@@ -28,26 +28,28 @@ Weights = Mapping[str, torch.nn.Parameter]
 class RunFolder:
     """A run that can be killed at any moment and goes on with the same numbers."""
 
-    def __init__(self, folder: Path, settings: dict[str, Any]) -> None:
-        """Open or begin ``folder``; ``settings`` are all that the losses depend on.
+    def __init__(self, folder: Path, settings: dict[str, Any], *, owner: bool = True) -> None:
+        """Open or begin ``folder``; ``settings`` are all that the losses depend on. Of several
+        processes one is the ``owner`` and writes.
 
         Raises:
             InputError: it cannot be written, holds something else, or a run of other settings.
         """
-        self.folder = folder
+        self.folder, self.owner = folder, owner
         path = folder / SETTINGS
         settings = json.loads(json.dumps(settings))
         try:
             folder.mkdir(parents=True, exist_ok=True)
             if not path.exists():
-                if any(folder.iterdir()):
+                if any(one.suffix != ".part" for one in folder.iterdir()):
                     raise InputError(f"{folder} holds something else; give a new folder")
                 _replace(path, json.dumps(settings, indent=2) + "\n")
             known = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise InputError(f"{folder} cannot be used: {reason_of(error)}") from None
         if known != settings:
-            names = sorted({*known, *settings}) if isinstance(known, dict) else ["all"]
+            known = known if isinstance(known, dict) else {}
+            names = sorted({*known, *settings})
             changed = [name for name in names if known.get(name) != settings.get(name)]
             raise InputError(
                 f"{folder} holds a run with other settings ({', '.join(changed)}); give another "
@@ -118,7 +120,7 @@ class RunFolder:
     def _cut_log(self, step: int) -> None:
         """Drop what was logged after the save that the run goes on from."""
         path = self.folder / LOG
-        if path.exists():
+        if self.owner and path.exists():
             lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
             _replace(path, "".join(lines[:step]))
 
@@ -130,7 +132,8 @@ def _replace(path: Path, text: str) -> None:
 
 
 def export(model: Transformer, base: Path, out: Path) -> None:
-    """Write ``model`` as a checkpoint in the layout, names and number type of ``base``.
+    """Write ``model`` as a checkpoint in the layout, names and number type of ``base``: the whole
+    folder, or nothing.
 
     Raises:
         InputError: ``out`` cannot be written.
@@ -139,13 +142,17 @@ def export(model: Transformer, base: Path, out: Path) -> None:
     names = loading.family_of(config).weight_names(config)
     kind = weights.dtype_of(base)
     tensors = model.state_dict()
+    draft = out.with_name(f"{out.name}.part")
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(parents=True)
         for path in base.iterdir():
             if path.suffix in (".json", ".txt", ".jinja") and not path.name.endswith("index.json"):
-                shutil.copyfile(path, out / path.name)
+                shutil.copyfile(path, draft / path.name)
         save_torch_state_dict(
-            {theirs: tensors[ours].to("cpu", kind) for theirs, ours in names.items()}, out
+            {theirs: tensors[ours].to("cpu", kind) for theirs, ours in names.items()}, draft
         )
-    except OSError as error:
+        shutil.rmtree(out, ignore_errors=True)
+        draft.replace(out)
+    except (OSError, SafetensorError) as error:
         raise InputError(f"{out} cannot be written: {reason_of(error)}") from None

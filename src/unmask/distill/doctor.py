@@ -84,11 +84,16 @@ def _draws(session: Session) -> list[Finding]:
 
 
 def _cost(session: Session) -> list[Finding]:
-    """One micro-batch is timed, forward and backward, and thrown away."""
+    """One micro-batch is timed, forward and backward, and thrown away (a teacher's forward, which
+    only divergence needs, comes on top)."""
     wish, module = session.wish, train.Supervised(session.student.denoiser)
     noise = Noise(wish.recipe, wish.seed)
     part = [noise(text, 0, 0.5) for text in session.texts[: wish.micro]]
-    seconds = [_timed(session, module, part) for _ in range(2)][-1]
+    try:
+        seconds = [_timed(session, module, part) for _ in range(2)][-1]
+    except torch.OutOfMemoryError:
+        trouble = "too little memory: lower --micro-batch or give --recompute"
+        return [Finding("a micro-batch", f"{len(part)} texts", trouble)]
     batch = min(wish.recipe.batch, len(session.texts))
     step = seconds * batch / len(part)
     weights = sum(p.numel() * p.element_size() for p in module.parameters())
@@ -108,8 +113,9 @@ def _timed(session: Session, module: train.Supervised, part: Sequence[Noised]) -
     started = time.perf_counter()
     card, device = session.student.card, session.student.denoiser.device
     batch = collate(part, session.wish.recipe, card, device)
-    if batch is not None:
-        module(batch).logsumexp(-1).mean().backward()
+    with session.accelerator.autocast():
+        loss = module(batch).logsumexp(-1).sum()
+    loss.backward()
     module.zero_grad(set_to_none=True)
     if device.type == "cuda":
         torch.cuda.synchronize(device)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -80,30 +80,45 @@ class Recipe:
     reference: Reference = field(default_factory=Reference)
 
     def __post_init__(self) -> None:
+        self._check_names()
+        self._check_numbers()
+        self._check_lists()
+
+    def _check_names(self) -> None:
         _choice("state", self.state, catalogue.names(STATES))
-        for name in self.objectives:
-            _choice("objective", name, catalogue.names(OBJECTIVES))
         _choice("order", self.order, ORDERS)
         _choice("schedule", self.schedule, SCHEDULES)
         _choice("weighting", self.weighting, WEIGHTINGS)
         _need("compat", self.compat, self.compat in (None, "reference"), "reference, or nothing")
+        _need("objectives", self.objectives, _is_table(self.objectives), "names and weights")
+        for name, weight in self.objectives.items():
+            _choice("objective", name, catalogue.names(OBJECTIVES))
+            in_range(f"objectives.{name}", weight, 0, LARGEST, "a weight of at least 0")
+
+    def _check_numbers(self) -> None:
         for name in ("rate", "epochs", "temperature", "clip"):
             in_range(name, getattr(self, name), 0, LARGEST, "a number above 0", above=True)
         for name in ("filler", "warmup", "weight_decay"):
             in_range(name, getattr(self, name), 0, 1, "0 to 1")
         for name in ("batch", "max_length", "depth"):
             whole_number(name, getattr(self, name), 1, "a whole number of at least 1")
-        rising = len(self.ratio) == 3 and list(self.ratio) == sorted(self.ratio)
-        _need("ratio", self.ratio, rising, "three numbers from 0 to 1, rising")
+        for name in ("complement", "keep_wrong"):
+            value = getattr(self, name)
+            _need(name, value, isinstance(value, bool), "true or false")
+
+    def _check_lists(self) -> None:
+        for name, kind in (("lora", Lora | None), ("reference", Reference)):
+            value = getattr(self, name)
+            _need(name, value, isinstance(value, kind), "a table with its fields")
+        for name in ("ratio", "widths"):
+            value = getattr(self, name)
+            _need(name, value, isinstance(value, tuple) and bool(value), "a list of numbers")
         for ratio in self.ratio:
             in_range("ratio", ratio, 0, 1, "three numbers from 0 to 1")
-        _need("widths", self.widths, len(self.widths) > 0, "at least one width")
+        rising = len(self.ratio) == 3 and list(self.ratio) == sorted(self.ratio)
+        _need("ratio", self.ratio, rising, "three numbers from 0 to 1, rising")
         for width in self.widths:
             whole_number("widths", width, 1, "whole numbers of at least 1")
-
-    def as_object(self) -> dict[str, Any]:
-        """For a record file."""
-        return asdict(self)
 
 
 def names() -> dict[str, Path]:
@@ -127,11 +142,13 @@ def read(name: str, changes: Mapping[str, str]) -> Recipe:
         given = tomllib.loads(path.read_text(encoding="utf-8"))
     except (*FAULTS, tomllib.TOMLDecodeError) as error:
         raise InputError(f"{path} cannot be read: {reason_of(error)}") from None
-    for field_, text in changes.items():
+    for name_, text in changes.items():
         try:
-            given |= tomllib.loads(f"{field_} = {text}")
-        except tomllib.TOMLDecodeError:
-            given[field_] = text  # a word without quotes
+            changed = tomllib.loads(f"{name_} = {text}")
+        except tomllib.TOMLDecodeError:  # a word without quotes
+            changed = {name_: None if text == "none" else text}
+        for table, value in changed.items():  # a.b = c changes one entry, a = {...} all of them
+            given[table] = {**given.get(table, {}), **value} if "." in name_ else value
     return of(given, str(path))
 
 
@@ -167,6 +184,10 @@ def with_compat(recipe: Recipe) -> Recipe:
     if lora and recipe.reference.targets:
         lora = replace(lora, targets=recipe.reference.targets)
     return replace(recipe, compat="reference", lora=lora)
+
+
+def _is_table(value: object) -> bool:
+    return isinstance(value, Mapping) and bool(value)
 
 
 def _choice(what: str, name: str, known: Any) -> None:

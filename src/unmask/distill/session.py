@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from accelerate import Accelerator
 
 from unmask.distill import lora, train
@@ -16,7 +17,7 @@ from unmask.distill.orders import ordered
 from unmask.distill.recipe import Recipe
 from unmask.distill.shards import MANIFEST, read_manifest
 from unmask.distill.texts import Sorting, Text, load
-from unmask.errors import InputError
+from unmask.errors import InputError, TrainError
 from unmask.models import loading
 
 HELD = 20
@@ -31,7 +32,7 @@ class Wish:
 
     recipe: Recipe
     model: str
-    data: Path
+    data: tuple[Path, ...]
     out: Path
     device: str = "auto"
     steps: int | None = None
@@ -65,14 +66,24 @@ class Session:
         run = train.Run(wish.recipe, self.steps, wish.seed, wish.micro, wish.every, wish.look)
         teacher = None
         if "divergence" in wish.recipe.objectives:
-            teacher = loading.load(wish.model, wish.device, "float32").denoiser
+            device = str(self.accelerator.device)
+            teacher = loading.load(wish.model, device, "float32").denoiser
         tools = (self.accelerator, self.folder, probe)
         data = train.Data(self.texts, self.held)
-        for line in train.train(self.student.denoiser, teacher, data, run, tools):
-            numbers = {name: value for name, value in line.items() if name != "step"}
-            self.accelerator.log(numbers, step=line["step"])
-            yield line
-        self.accelerator.end_training()
+        if wish.follow:
+            self.accelerator.init_trackers("unmask")
+        try:
+            for line in train.train(self.student.denoiser, teacher, data, run, tools):
+                numbers = {name: value for name, value in line.items() if name != "step"}
+                self.accelerator.log(numbers, step=line["step"])
+                yield line
+        except torch.OutOfMemoryError:
+            raise TrainError(
+                f"the device has too little memory for micro-batches of {wish.micro}; lower "
+                "--micro-batch or give --recompute, the run goes on from its last save"
+            ) from None
+        finally:
+            self.accelerator.end_training()
 
     def finish(self) -> Path:
         """Write what was learnt: a checkpoint, or the adapters alone."""
@@ -92,38 +103,60 @@ def begin(wish: Wish) -> Session:
     Raises:
         InputError: something cannot be; the message says what.
     """
-    where, base = loading.pick_device(wish.device), loading.find_folder(wish.model)
-    student = loading.load(wish.model, str(where), "float32")
+    accelerator = accelerator_of(wish)
+    base = loading.find_folder(wish.model)
+    student = loading.load(wish.model, str(accelerator.device), "float32")
     if student.card.causal:
         raise InputError(f"model={wish.model!r} is causal; only masked models can be trained")
     recipe = wish.recipe
     texts, sorting = load(wish.data, student.card, recipe.max_length, keep_wrong=recipe.keep_wrong)
     texts = ordered(texts, recipe.order, student.denoiser)
-    held = texts[::HELD][:MOST_HELD] if wish.look and len(texts) > HELD else []
+    held = texts[::HELD][:MOST_HELD] if wish.look and len(texts) > 1 else []
     taken = {text.index for text in held}
     own = [text for text in texts if text.index not in taken]
     steps = wish.steps or train.steps_of(recipe, len(own))
-    folder = RunFolder(wish.out, settings_of(wish, steps))
+    if min(recipe.batch, len(own)) < accelerator.num_processes:
+        raise InputError(
+            f"{accelerator.num_processes} processes need at least as many texts a step; "
+            f"there are {len(own)}, and batch={recipe.batch}"
+        )
+    with accelerator.main_process_first():
+        folder = RunFolder(wish.out, settings_of(wish, steps), owner=accelerator.is_main_process)
     trainable = make_trainable(student, base, recipe)
     student.denoiser.recompute = wish.recompute
-    accelerator = Accelerator(
+    return Session(wish, base, student, own, held, sorting, steps, trainable, folder, accelerator)
+
+
+def accelerator_of(wish: Wish) -> Accelerator:
+    """The accelerator of this process, on its own device.
+
+    Raises:
+        InputError: the device is not there, or the follower is not installed.
+    """
+    where = loading.pick_device(wish.device)
+    if where.type == "cuda" and where.index is not None:
+        torch.cuda.set_device(where)
+    found = Accelerator(
         mixed_precision=wish.precision,
         cpu=where.type == "cpu",
         log_with=wish.follow,
         project_dir=str(wish.out) if wish.follow else None,
     )
-    if wish.follow:
-        accelerator.init_trackers("unmask")
-    return Session(wish, base, student, own, held, sorting, steps, trainable, folder, accelerator)
+    if wish.follow and not found.log_with:
+        raise InputError(f"--follow {wish.follow} is not installed; pip install {wish.follow}")
+    return found
 
 
 def settings_of(wish: Wish, steps: int) -> dict[str, Any]:
     """All that the losses depend on."""
-    read_manifest(wish.data)  # cuts a half-written line off
+    digests = []
+    for folder in wish.data:
+        read_manifest(folder)  # cuts a half-written line off
+        digests.append(hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest())
     return {
         "recipe": asdict(wish.recipe),
         "model": wish.model,
-        "data": hashlib.sha256((wish.data / MANIFEST).read_bytes()).hexdigest(),
+        "data": digests,
         "steps": steps,
         "seed": wish.seed,
         "micro_batch": wish.micro,

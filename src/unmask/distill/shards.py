@@ -84,7 +84,10 @@ class Shards:
 
     def write(self, samples: Sequence[Sample]) -> None:
         """Store one shard: the file first, then the line that makes it count."""
-        name = f"shard-{len(self._lines):05d}.safetensors"
+        # Past every number in use: a damaged shard's line may have been taken out by hand.
+        used = [path.stem.removeprefix("shard-") for path in self.folder.glob("shard-*.*")]
+        number = 1 + max((int(text) for text in used if text.isdecimal()), default=-1)
+        name = f"shard-{number:05d}.safetensors"
         columns = zip(COLUMNS, KINDS, strict=True)
         tensors: dict[str, NDArray[Any]] = {
             column: np.array([getattr(sample, column) for sample in samples], kind)

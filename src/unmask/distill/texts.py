@@ -5,7 +5,8 @@ Shape legend: L positions of prompt and canvas.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -43,35 +44,45 @@ class Sorting:
     endless: int = 0
 
 
+APART = 1_000_000
+"""Added to the indices of every further harvest, so that each text keeps its own."""
+
+
 def load(
-    folder: Path, card: ModelCard, max_length: int, *, keep_wrong: bool
+    folders: Sequence[Path], card: ModelCard, max_length: int, *, keep_wrong: bool
 ) -> tuple[list[Text], Sorting]:
-    """The usable texts of a harvest: right (or unchecked), short enough, and with an end.
+    """The usable texts of harvests: right (or unchecked), short enough, and with an end.
 
     Raises:
         InputError: a shard is damaged, an id is not of this model, or nothing is left.
     """
     texts, sorting = [], Sorting()
     longest = min(max_length, card.max_length)
-    for sample in read(folder):
-        check_vocabulary(sample, card, folder)
-        text = text_of(sample, card)
+    for sample in _samples(folders, card):
+        text = cut(text_of(sample, card), longest)
         if sample.correct == 0 and not keep_wrong:
             sorting.wrong += 1
-        elif len(text) > longest:
-            sorting.long += 1
         elif text.end == text.prompt_length:
             sorting.endless += 1
+        elif text.end > longest:
+            sorting.long += 1
         else:
             sorting.kept += 1
             texts.append(text)
     if not texts:
         raise InputError(
-            f"{folder} has no usable sample: {sorting.wrong} are wrong, {sorting.long} longer than "
-            f"{longest} positions, {sorting.endless} without an end; harvest more or raise "
+            f"{folders[0]} has no usable sample: {sorting.wrong} are wrong, {sorting.long} longer "
+            f"than {longest} positions, {sorting.endless} without an end; harvest more or raise "
             "max_length"
         )
     return texts, sorting
+
+
+def _samples(folders: Sequence[Path], card: ModelCard) -> Iterator[Sample]:
+    for number, folder in enumerate(folders):
+        for sample in read(folder):
+            check_vocabulary(sample, card, folder)
+            yield replace(sample, index=sample.index + number * APART)
 
 
 def check_vocabulary(sample: Sample, card: ModelCard, folder: Path) -> None:
@@ -86,6 +97,13 @@ def check_vocabulary(sample: Sample, card: ModelCard, folder: Path) -> None:
             f"{folder}: sample {sample.index} has token id {largest}, {card.name} knows 0 to "
             f"{card.vocabulary - 1}; the teacher has another vocabulary, harvest with one that fits"
         )
+
+
+def cut(text: Text, longest: int) -> Text:
+    """The text with no more than ``longest`` positions, if it is padding that goes."""
+    if text.end > longest:
+        return text
+    return replace(text, ids_L=text.ids_L[:longest], order_L=text.order_L[:longest])
 
 
 def text_of(sample: Sample, card: ModelCard) -> Text:

@@ -102,11 +102,11 @@ def train(
             group["lr"] = recipe.rate * share
         noised = draws_at(data.texts, run, step)
         means = _descend(module, teacher, noised, objectives, (accelerator, run))
-        _check(means, noised, step)
-        norm = accelerator.clip_grad_norm_(module.parameters(), recipe.clip)
+        means["norm"] = float(accelerator.clip_grad_norm_(module.parameters(), recipe.clip))
+        _check(means, noised, step)  # before the step: what is saved is always sound
         optimiser_.step()
         optimiser_.zero_grad()
-        line: Line = {"step": step + 1, **means, "norm": float(norm), "rate": recipe.rate * share}
+        line: Line = {"step": step + 1, **means, "rate": recipe.rate * share}
         if run.look and ((step + 1) % run.look == 0 or step + 1 == run.steps):
             line |= _look(module, data.held, (accelerator, run))
             line |= probe() if probe and accelerator.is_main_process else {}
@@ -188,8 +188,6 @@ def _part(
     (accelerator, run), weight, parts = how
     card = accelerator.unwrap_model(module).denoiser.card
     batch = collate(part, run.recipe, card, accelerator.device)
-    if batch is None:  # a reference's empty draws
-        return []
     asked = _ask(module, teacher, batch)
     if run.recipe.compat:
         how_ = run.recipe.reference
@@ -230,13 +228,11 @@ def _look(
     for start in range(0, len(held), run.micro):
         noised = [noise(text, 0, 1.0) for text in held[start : start + run.micro]]
         batch = collate(noised, run.recipe, card, accelerator.device)
-        if batch is None:
-            continue
         logits_TV = module(batch)
         wrong += nn.functional.cross_entropy(logits_TV, batch.target_T, reduction="sum").item()
         right += (logits_TV.argmax(-1) == batch.target_T).sum().item()
         total += len(batch.target_T)
-    return {"held_out_loss": wrong / total, "held_out_right": right / total}
+    return {"held_out_loss": wrong / total, "held_out_right": right / total} if total else {}
 
 
 def _check(means: dict[str, float], noised: list[Noised], step: int) -> None:
@@ -245,6 +241,6 @@ def _check(means: dict[str, float], noised: list[Noised], step: int) -> None:
     samples = ", ".join(str(one.text.index) for one in noised[:8])
     more = f" and {len(noised) - 8} more" if len(noised) > 8 else ""
     raise TrainError(
-        f"the loss is no number at step {step + 1}, of samples {samples}{more}; the last save "
-        "stands. Lower the rate, or look at these samples"
+        f"the loss or its gradient is no number at step {step + 1}, of samples {samples}{more}; "
+        "the last save stands. Lower the rate, or look at these samples"
     )

@@ -48,5 +48,7 @@ def aup(
 
 
 def weight(accuracy: float, best: float, alpha: float = ALPHA) -> float:
-    """exp(-alpha (1 - accuracy / best)), at most 1."""
+    """exp(-alpha (1 - accuracy / best)), at most 1; 0 where nobody is right."""
+    if best <= 0:
+        return 0.0
     return min(math.exp(-alpha * (1 - accuracy / best)), 1.0)

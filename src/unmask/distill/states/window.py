@@ -9,7 +9,7 @@ from unmask.distill.texts import Text
 
 MISREAD = 10
 """The reference's orders were recorded without the ten tokens of a chat template and are read at
-the positions of a text with them."""
+the positions of a text with them: position p finds the order of the teacher's p + 10."""
 
 
 def make(compat: bool) -> State:
@@ -25,18 +25,19 @@ def window(text: Text, stage: Stage, draw: np.random.Generator) -> Draw:
 
 
 def reference(text: Text, stage: Stage, draw: np.random.Generator) -> Draw:
-    """d3LLM's trainer: the order is read ten positions off, and windows need not meet blocks."""
-    canvas = len(text) - text.prompt_length
-    start, stop = reference_window(text, stage.width, int(draw.integers(canvas // stage.width + 1)))
-    read = text.order_L.copy()
-    read[MISREAD:] = text.order_L[:-MISREAD]
-    return reference_at(text, read - 1, (start, stop), stage.ratio)  # its first step is number 0
+    """d3LLM's LLaDA trainer: the order is read ten positions ahead, and windows need not meet
+    blocks."""
+    windows = (text.end - text.prompt_length) // stage.width
+    place = reference_window(text, stage.width, int(draw.integers(windows + 1)))
+    never = np.iinfo(np.int64).max
+    read = np.append(text.order_L[MISREAD:], np.full(MISREAD, never))[: len(text)]
+    return reference_at(text, read - 1, place, stage.ratio)  # its first step is number 0
 
 
 def reference_window(text: Text, width: int, number: int) -> tuple[int, int]:
-    """Start and stop; the last window takes all that is left."""
+    """Start and stop; the last window of the text takes all that is left, padding included."""
     start = text.prompt_length + number * width
-    last = number == (len(text) - text.prompt_length) // width
+    last = number == (text.end - text.prompt_length) // width
     return start, len(text) if last else start + width
 
 
