@@ -39,7 +39,7 @@ def test_generate_prints_the_answer_and_a_line_of_figures():
     assert done.returncode == 0, done.stderr
     answer, figures = done.stdout.splitlines()
     assert answer.endswith("The answer is 19.")
-    assert "tiny · fast-dllm" in figures
+    assert "tiny-fast · d3llm" in figures
     assert "forwards" in figures
 
 

@@ -289,7 +289,7 @@ def test_unusable_samples_are_counted_and_left_out(model, tmp_path):
     assert [text.index for text in texts] == [0]
     assert asdict(sorting) == {"kept": 1, "wrong": 1, "long": 1, "endless": 1}
     assert len(load_texts([tmp_path], model.card, 80, keep_wrong=True)[0]) == 2
-    with pytest.raises(InputError, match="no usable sample: 1 are wrong, 3 longer than 10"):
+    with pytest.raises(InputError, match="no usable sample: 1 are wrong, 2 longer than 10"):
         load_texts([tmp_path], model.card, 10, keep_wrong=False)
 
 

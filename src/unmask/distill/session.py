@@ -6,15 +6,17 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
 from accelerate import Accelerator
 
+from unmask import catalogue
 from unmask.distill import lora, train
 from unmask.distill.checkpoint import RunFolder, export
 from unmask.distill.orders import ordered
-from unmask.distill.recipe import Recipe
+from unmask.distill.recipe import OBJECTIVES, Recipe
 from unmask.distill.shards import MANIFEST, read_manifest
 from unmask.distill.texts import Sorting, Text, load
 from unmask.errors import InputError, TrainError
@@ -65,7 +67,7 @@ class Session:
         wish = self.wish
         run = train.Run(wish.recipe, self.steps, wish.seed, wish.micro, wish.every, wish.look)
         teacher = None
-        if "divergence" in wish.recipe.objectives:
+        if any(_objective(name).NEEDS_TEACHER for name in wish.recipe.objectives):
             device = str(self.accelerator.device)
             teacher = loading.load(wish.model, device, "float32").denoiser
         tools = (self.accelerator, self.folder, probe)
@@ -163,6 +165,10 @@ def settings_of(wish: Wish, steps: int) -> dict[str, Any]:
         "held_out": bool(wish.look),
         "precision": wish.precision,
     }
+
+
+def _objective(name: str) -> ModuleType:
+    return catalogue.find(OBJECTIVES, name, "objective")
 
 
 def make_trainable(student: loading.Model, base: Path, recipe: Recipe) -> int:
