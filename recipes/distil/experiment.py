@@ -45,11 +45,11 @@ ARMS: dict[str, tuple[str, list[str]]] = {
 DECODERS: dict[str, tuple[str, dict[str, Any], tuple[float, ...]]] = {
     "vanilla": ("vanilla", {"early_stop": True, "cache": "dual"}, (0.0,)),
     "fast-dllm": ("fast-dllm", {"cache": "dual"}, (0.98, 0.95, 0.9)),
-    "dparallel": ("dparallel", {"cache": "dual"}, (0.02, 0.05, 0.1, 0.2, 0.5)),
-    "d3llm": ("d3llm", {"cache": "sliding"}, (0.02, 0.05, 0.1, 0.2, 0.5)),
+    "dparallel": ("dparallel", {"cache": "dual"}, (0.05, 0.1, 0.2, 0.5)),
+    "d3llm": ("d3llm", {"cache": "sliding"}, (0.05, 0.1, 0.2, 0.5)),
 }
 KEY = ("arm", "seed", "decoder", "bar", "problems", "steps")
-ROWS = 50
+ROWS = 75
 BLOCK = 16
 
 
@@ -97,8 +97,8 @@ def main() -> None:
     parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=list(ARMS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--decoders", nargs="+", default=["dparallel", "d3llm"])
-    parser.add_argument("--steps", type=int, default=100)
-    parser.add_argument("--problems", type=int, default=200)
+    parser.add_argument("--steps", type=int, default=80)
+    parser.add_argument("--problems", type=int, default=150)
     arguments = parser.parse_args()
     done = set()
     if arguments.records.exists():
