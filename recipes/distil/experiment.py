@@ -41,7 +41,9 @@ ARMS: dict[str, tuple[str, list[str]]] = {
                                                  "depth=4"]),
     "A9": ("A4 with left-to-right order", ["state=window", "order=left"]),
     "A10": ("A4 with the order of one forward's entropy", ["state=window", "order=entropy"]),
+    "S": ("tiny-fast, of student.sh", []),
 }  # fmt: skip
+SHIPPED = {"A0": "tiny", "S": "tiny-fast"}
 DECODERS: dict[str, tuple[str, dict[str, Any], tuple[float, ...]]] = {
     "vanilla": ("vanilla", {"early_stop": True, "cache": "dual"}, (0.0,)),
     "fast-dllm": ("fast-dllm", {"cache": "dual"}, (0.98, 0.95, 0.9)),
@@ -55,8 +57,8 @@ BLOCK = 16
 
 def train(arm: str, seed: int, arguments: argparse.Namespace) -> str:
     """The checkpoint folder of an arm, trained if it is not there yet."""
-    if arm == "A0":
-        return "tiny"
+    if arm in SHIPPED:
+        return SHIPPED[arm]
     folder = arguments.out / f"{arm}-{seed}-{arguments.steps}"
     if not (folder / "student" / "config.json").exists():
         changes = [*SAME, *ARMS[arm][1]]
@@ -105,7 +107,7 @@ def main() -> None:
         lines = map(json.loads, arguments.records.read_text().splitlines())
         done = {tuple(one[name] for name in KEY) for one in lines}
     for seed, arm in itertools.product(arguments.seeds, arguments.arms):
-        if arm == "A0" and seed:
+        if arm in SHIPPED and seed:
             continue
         wanted = [
             (decoder, bar)

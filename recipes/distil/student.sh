@@ -6,31 +6,33 @@
 # can, answer the prompts themselves by pipelined decoding, and pass on those of their answers that are right: with
 # every round the way of writing is more settled. They pay with their arithmetic, for they see
 # 2,000 sums again and again. The last student starts from tiny once more and learns from 6,000 settled
-# answers, and from sudokus of tiny itself so as not to forget them.
+# answers, and from sudokus of tiny itself so as not to forget them; first in windows of 16, then of 32.
 set -euo pipefail
 runs=${1:?"usage: recipes/distil/student.sh FOLDER"}
 unmask=${UNMASK:-unmask}
 
-learn() { # name, teacher's weights, steps, certainty, data ...
-    local name=$1 from=$2 steps=$3 certainty=$4
-    shift 4
-    "$unmask" distill --recipe student-tiny --model "$from" --data "$@" --out "$runs/$name" \
-        --steps "$steps" --set objectives.certainty="$certainty" --micro-batch 32
+learn() { # name, weights to start from, steps, option ...
+    local name=$1 from=$2 steps=$3
+    shift 3
+    "$unmask" distill --recipe student-tiny --model "$from" --out "$runs/$name" --steps "$steps" \
+        --micro-batch 32 "$@"
 }
-answers() { # name, model, prompts, bar, block
-    "$unmask" harvest --task stories --model "$2" --count "$3" --preset d3llm --cache none \
-        --threshold "$4" --block-length "$5" --batch-size 64 --out "$runs/$1"
+answers() { # name, model, prompts, bar, block, cache
+    "$unmask" harvest --task stories --model "$2" --count "$3" --preset d3llm --threshold "$4" \
+        --block-length "$5" --cache "$6" --batch-size 64 --out "$runs/$1"
 }
 
 "$unmask" harvest --task stories --model tiny --count 2000 --preset vanilla --early-stop --cache dual \
     --batch-size 64 --out "$runs/answers-0"
-learn student-1 tiny 300 0 "$runs/answers-0"
-answers answers-1 "$runs/student-1/student" 2000 0.1 32
-learn student-2 "$runs/student-1/student" 200 0.5 "$runs/answers-1"
-answers answers-2 "$runs/student-2/student" 2000 0.1 16
-learn student-3 "$runs/student-2/student" 300 0.5 "$runs/answers-2"
-answers answers-3 "$runs/student-3/student" 6000 0.05 16
+learn student-1 tiny 300 --data "$runs/answers-0" --set objectives.certainty=0
+answers answers-1 "$runs/student-1/student" 2000 0.1 32 none
+learn student-2 "$runs/student-1/student" 200 --data "$runs/answers-1"
+answers answers-2 "$runs/student-2/student" 2000 0.1 16 none
+learn student-3 "$runs/student-2/student" 300 --data "$runs/answers-2"
+answers answers-3 "$runs/student-3/student" 6000 0.05 16 sliding
 "$unmask" harvest --task sudoku --model tiny --count 1000 --preset vanilla --early-stop --cache dual \
     --block-length 16 --attempts 3 --batch-size 64 --out "$runs/sudoku"
-learn final tiny 350 0.5 "$runs/answers-3" "$runs/sudoku"
-echo "$runs/final/student"
+learn student-4 tiny 350 --data "$runs/answers-3" "$runs/sudoku"
+learn tiny-fast "$runs/student-4/student" 280 --data "$runs/answers-3" "$runs/sudoku" \
+    --set depth=3 --set "widths=[32]" --set rate=7e-4
+echo "$runs/tiny-fast/student"
