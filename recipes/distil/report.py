@@ -3,7 +3,8 @@
     python recipes/distil/report.py docs/results/distillation.jsonl
 
 Every number is recomputed from the records. "to A0": ratio of mean forwards to those of the teacher
-with the single-block decoder (dparallel) at its best bar. Intervals: 95 %, paired bootstrap over the problems.
+with the single-block decoder (dparallel) at its best bar. Intervals: 95 %, paired bootstrap over
+the problems.
 """
 
 from __future__ import annotations
