@@ -106,7 +106,7 @@ def test_bench_json_has_a_row_for_every_decoder():
     assert set(rows) == {
         "vanilla", "vanilla, early stop", "d3llm, delayed cache", "d3llm, sliding cache",
         "fast-dllm, no cache", "fast-dllm, prefix cache", "fast-dllm, dual cache",
-        "autoregressive (tiny-ar)",
+        "d3llm, distilled (tiny-fast)", "autoregressive (tiny-ar)",
     }  # fmt: skip
     assert rows["vanilla"]["to_vanilla"] == 1
     assert rows["fast-dllm, dual cache"]["fed_positions"] < rows["vanilla"]["fed_positions"] / 4
