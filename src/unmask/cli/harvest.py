@@ -115,6 +115,8 @@ def _take(arguments: argparse.Namespace) -> None:
     model = options.load_model(arguments)
     canvas = arguments.max_new_tokens or model.defaults["max_new_tokens"]
     whole_number("max_new_tokens", canvas, 1, "a whole number of at least 1")
+    entries = rows.read(arguments.answers)
+    first = next(entries)  # a file that cannot be read leaves no folder behind
     settings = {
         "model": arguments.model,
         "source": str(arguments.answers),
@@ -123,8 +125,6 @@ def _take(arguments: argparse.Namespace) -> None:
         "templated": arguments.templated,
         "count": arguments.count,
     }
-    entries = rows.read(arguments.answers)
-    first = next(entries)  # a file that cannot be read leaves no folder behind
     entries = itertools.islice(itertools.chain([first], entries), arguments.count)
     shards, refused = Shards(arguments.out, settings), Refused()
     how = Import(canvas, arguments.templated, arguments.shard_size)

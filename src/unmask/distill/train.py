@@ -90,23 +90,20 @@ def train(
     accelerator, folder, probe = tools
     recipe = run.recipe
     trained = {name: p for name, p in student.named_parameters() if p.requires_grad}
-    optimiser = torch.optim.AdamW(
-        trained.values(), recipe.rate, weight_decay=recipe.weight_decay, betas=(0.9, 0.999)
-    )
+    optimiser = torch.optim.AdamW(trained.values(), weight_decay=recipe.weight_decay)
     first = folder.resume(trained, optimiser)
     module, optimiser_ = accelerator.prepare(Supervised(student), optimiser)
     objectives = _objectives(recipe)
     for step in range(first, run.steps):
-        share = rate_share(recipe, step, run.steps)
-        for group in optimiser.param_groups:
-            group["lr"] = recipe.rate * share
+        rate = recipe.rate * rate_share(recipe, step, run.steps)
+        optimiser.param_groups[0]["lr"] = rate
         noised = draws_at(data.texts, run, step)
         means = _descend(module, teacher, noised, objectives, (accelerator, run))
         means["norm"] = float(accelerator.clip_grad_norm_(module.parameters(), recipe.clip))
         _check(means, noised, step)  # before the step: what is saved is always sound
         optimiser_.step()
         optimiser_.zero_grad()
-        line: Line = {"step": step + 1, **means, "rate": recipe.rate * share}
+        line: Line = {"step": step + 1, **means, "rate": rate}
         if run.look and ((step + 1) % run.look == 0 or step + 1 == run.steps):
             line |= _look(module, data.held, (accelerator, run))
             line |= probe() if probe and accelerator.is_main_process else {}
