@@ -290,7 +290,7 @@ BAD = {
     "no tokens to write": (["generate", "hi", "--max-new-tokens", "0"], "max_new_tokens=0"),
     "negative length": (["generate", "hi", "--max-new-tokens", "-1"], "max_new_tokens=-1"),
     "too long": (["generate", "hi", "--max-new-tokens", "5000"], "max_new_tokens=5000"),
-    "threshold above 1": (["generate", "hi", "--model", "tiny", "--threshold", "1.5"], "threshold=1.5"),
+    "threshold over 1": (["generate", "hi", "--model=tiny", "--threshold", "1.5"], "threshold=1.5"),
     "threshold nan": (["generate", "hi", "--threshold", "nan"], "threshold=nan"),
     "factor 0": (["generate", "hi", "--factor", "0"], "factor=0"),
     "two rules": (["generate", "hi", "--factor", "1", "--threshold", "1"], "factor and threshold"),
