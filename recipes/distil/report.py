@@ -95,6 +95,13 @@ def main() -> None:
                 f"| {arm} | {seed} | {decoder} | {one['bar']} | {forwards(one):.2f} | "
                 f"{ratio:.2f} ({low:.2f} to {high:.2f}) | {accuracy(one):.1f} % | {areas} |"
             )
+    print(f"\nAUP of the teacher at one token a forward: {aup([start], top).value:.0f}")
+    student = found["S", 0]
+    several, one = (best(student[name], floor) for name in ("d3llm", "dparallel"))
+    if several and one:
+        low, high = interval(several, one)
+        ratio = forwards(several) / forwards(one)
+        print(f"S, several blocks against one: {ratio:.2f} ({low:.2f} to {high:.2f})")
     print("\nAll points, forwards / right in percent by bar:\n")
     for (arm, seed), decoders in sorted(found.items(), key=_order):
         for decoder, points in decoders.items():

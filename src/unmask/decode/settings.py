@@ -96,3 +96,17 @@ def _shown(value: object) -> str:
         return "a number of over 30 digits"
     text = repr(value)
     return text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."
+
+
+def delay_and_refresh(settings: Settings, delay: int) -> tuple[int, int | None]:
+    """How many forwards a cache waits (``delay`` if none is given), and its refresh interval.
+
+    Raises:
+        InputError: one of them cannot be.
+    """
+    delay = delay if settings.delay is None else settings.delay
+    whole_number("delay", delay, 0, "a number of forwards, 0 or more")
+    if settings.refresh is not None:
+        hint = "a number of forwards of at least 1, or leave it out for never"
+        whole_number("refresh", settings.refresh, 1, hint)
+    return delay, settings.refresh

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from unmask.canvas.canvas import MASKED, Canvas
 from unmask.decode.plan import CachePolicy, Memory, Plan
-from unmask.decode.settings import Settings, whole_number
+from unmask.decode.settings import Settings, delay_and_refresh
 from unmask.decode.window import Window
 
 NEVER = 2**30
@@ -82,11 +82,7 @@ USES = ("delay", "refresh")
 
 def build(settings: Settings) -> CachePolicy:
     """From ``delay`` (default 1) and ``refresh`` (default None: only while a block waits)."""
-    delay = 1 if settings.delay is None else settings.delay
-    whole_number("delay", delay, 0, "a number of forwards, 0 or more")
-    if settings.refresh is not None:
-        hint = "a number of forwards of at least 1, or leave it out for never"
-        whole_number("refresh", settings.refresh, 1, hint)
+    delay, refresh = delay_and_refresh(settings, 1)
     reference = settings.compat == "reference"
     queue = reference and not settings.shifted
-    return Delayed(settings.block_length, delay, settings.refresh, reference, queue)
+    return Delayed(settings.block_length, delay, refresh, reference, queue)

@@ -15,7 +15,7 @@ import numpy as np
 
 from unmask.canvas.canvas import Canvas
 from unmask.decode.plan import CachePolicy, Memory, Plan
-from unmask.decode.settings import Settings, whole_number
+from unmask.decode.settings import Settings, delay_and_refresh
 from unmask.decode.window import Window
 
 
@@ -46,9 +46,5 @@ USES = ("delay", "refresh")
 
 def build(settings: Settings) -> CachePolicy:
     """From ``delay`` (default 0) and ``refresh`` (default None)."""
-    delay = 0 if settings.delay is None else settings.delay
-    whole_number("delay", delay, 0, "a number of forwards, 0 or more")
-    if settings.refresh is not None:
-        hint = "a number of forwards of at least 1, or leave it out for never"
-        whole_number("refresh", settings.refresh, 1, hint)
-    return Sliding(delay, settings.refresh)
+    delay, refresh = delay_and_refresh(settings, 0)
+    return Sliding(delay, refresh)

@@ -13,6 +13,7 @@ from unmask.errors import CheckpointError
 from unmask.models.blocks import Body
 from unmask.models.config import flag, number, token, whole
 from unmask.models.denoiser import ModelCard
+from unmask.models.names import llama_like
 
 MODEL_TYPES = ("Dream", "dream")
 TURN_END = "<|im_end|>"
@@ -59,24 +60,5 @@ def card(config: Mapping[str, Any], name: str) -> ModelCard:
 
 def weight_names(config: Mapping[str, Any]) -> dict[str, str]:
     """Checkpoint name -> name in `unmask.models.blocks.Transformer`."""
-    parts = {
-        "input_layernorm.weight": "attention_norm.weight",
-        "self_attn.o_proj.weight": "attention_out.weight",
-        "post_attention_layernorm.weight": "mlp_norm.weight",
-        "mlp.gate_proj.weight": "gate.weight",
-        "mlp.up_proj.weight": "up.weight",
-        "mlp.down_proj.weight": "down.weight",
-    }
-    for theirs, ours in (("q_proj", "query"), ("k_proj", "key"), ("v_proj", "value")):
-        for kind in ("weight", "bias"):
-            parts[f"self_attn.{theirs}.{kind}"] = f"{ours}.{kind}"
-    names = {
-        "model.embed_tokens.weight": "embedding.weight",
-        "model.norm.weight": "norm.weight",
-    }
-    if not flag(config, "tie_word_embeddings"):
-        names["lm_head.weight"] = "head.weight"
-    for layer in range(whole(config, "num_hidden_layers")):
-        for theirs, ours in parts.items():
-            names[f"model.layers.{layer}.{theirs}"] = f"blocks.{layer}.{ours}"
-    return names
+    layers = whole(config, "num_hidden_layers")
+    return llama_like(layers, tied=flag(config, "tie_word_embeddings"), qkv_bias=True)

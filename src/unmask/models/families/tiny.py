@@ -9,6 +9,7 @@ from unmask.errors import CheckpointError
 from unmask.models.blocks import Body
 from unmask.models.config import flag, number, token, whole
 from unmask.models.denoiser import ModelCard
+from unmask.models.names import llama_like
 
 MODEL_TYPES = ("unmask-tiny",)
 TURN_END = "<|end|>"
@@ -53,22 +54,5 @@ def card(config: Mapping[str, Any], name: str) -> ModelCard:
 
 def weight_names(config: Mapping[str, Any]) -> dict[str, str]:
     """Checkpoint name -> name in `unmask.models.blocks.Transformer`."""
-    parts = {
-        "input_layernorm": "attention_norm",
-        "self_attn.q_proj": "query",
-        "self_attn.k_proj": "key",
-        "self_attn.v_proj": "value",
-        "self_attn.o_proj": "attention_out",
-        "post_attention_layernorm": "mlp_norm",
-        "mlp.gate_proj": "gate",
-        "mlp.up_proj": "up",
-        "mlp.down_proj": "down",
-    }
-    names = {
-        "model.embed_tokens.weight": "embedding.weight",
-        "model.norm.weight": "norm.weight",
-    }
-    for layer in range(whole(config, "num_hidden_layers")):
-        for theirs, ours in parts.items():
-            names[f"model.layers.{layer}.{theirs}.weight"] = f"blocks.{layer}.{ours}.weight"
-    return names
+    layers = whole(config, "num_hidden_layers")
+    return llama_like(layers, tied=True)
