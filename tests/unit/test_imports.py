@@ -7,11 +7,10 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from unmask import InputError, load
-from unmask.distill import rows
-from unmask.distill.checks import boxed, exact, last_box
+from unmask import InputError, load, rows
 from unmask.distill.imports import Import, Refused, imported
 from unmask.distill.shards import Shards, read
+from unmask.verify.checks import boxed, exact, last_box
 
 HOW = Import(canvas=24, templated=False, shard_size=2)
 

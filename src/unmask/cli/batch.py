@@ -18,12 +18,12 @@ from typing import Any, TextIO
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from unmask import rows
 from unmask.cli import figures, options
 from unmask.cli.screen import Screen
 from unmask.decode.generate import finished, prepare
 from unmask.decode.prompts import Prompt
 from unmask.decode.step import Row
-from unmask.distill import rows
 from unmask.errors import InputError, PromptError
 from unmask.files import FAULTS, reason_of
 from unmask.models.loading import Model

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
 import platform
 from collections.abc import Sequence
@@ -13,12 +12,13 @@ from typing import Any
 import torch
 from rich.table import Table
 
-from unmask import __version__, catalogue
+from unmask import __version__
 from unmask.cli import batch, options
 from unmask.cli.screen import Screen
 from unmask.decode.settings import whole_number
 from unmask.errors import InputError
-from unmask.evaluate.bench import Contender, Line, Workload, contest
+from unmask.evaluate import examples as tasks
+from unmask.evaluate.bench import Contender, Line, Workload, contest, workload
 from unmask.models.loading import Model, builtin, load
 
 NAME = "bench"
@@ -34,7 +34,7 @@ tokens/s counts tokens up to the end token; vanilla writes on behind it, as publ
 fed: positions sent through the model. 1st block: seconds until the first block stands. peak: most
 memory above what was in use before.
 """
-TASKS = ("stories", "sudoku")
+DEFAULT = "stories"
 COUNT = 32
 WIDTH = 120  # of the table in a file or pipe
 
@@ -42,7 +42,7 @@ WIDTH = 120  # of the table in a file or pipe
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--task", metavar="NAME", help=f"{', '.join(TASKS)} (default: stories)")
+    options.add_task(parser, DEFAULT)
     parser.add_argument(
         "--count", type=int, metavar="N", help="prompts (default: 32 of a task, all of a file)"
     )
@@ -91,15 +91,11 @@ def _workload(arguments: argparse.Namespace, model: Model) -> tuple[Workload, in
     if arguments.prompts:
         prompts = batch.read(arguments.prompts)[: arguments.count]
         return Workload(prompts, arguments.batch_size), None
-    name = arguments.task or TASKS[0]
-    if name not in TASKS:
-        raise InputError(catalogue.unknown("task", name, list(TASKS)))
-    task = catalogue.find("unmask.evaluate.tasks", name, "task")
-    examples = list(itertools.islice(task.examples("test"), arguments.count or COUNT))
-    prompts = [example.prompt for example in examples]
     if model.codec is None:
         raise InputError(f"{model.card.name} has no tokenizer; give token ids with --prompts")
-    return Workload(prompts, arguments.batch_size, task=task, examples=examples), task.CANVAS
+    task = tasks.find(arguments.task or DEFAULT)
+    examples = tasks.examples(task, arguments.count or COUNT, data=arguments.data)
+    return workload(model, task, examples, arguments.batch_size), task.canvas
 
 
 def _contenders(arguments: argparse.Namespace, model: Model, canvas: int | None) -> list[Contender]:
@@ -135,7 +131,7 @@ def _contenders(arguments: argparse.Namespace, model: Model, canvas: int | None)
 def _about(arguments: argparse.Namespace, workload: Workload) -> dict[str, object]:
     return {
         "model": arguments.model,
-        "task": None if arguments.prompts else arguments.task or TASKS[0],
+        "task": None if arguments.prompts else arguments.task or DEFAULT,
         "prompts": len(workload.prompts),
         "rounds": arguments.rounds,
         "batch_size": arguments.batch_size,

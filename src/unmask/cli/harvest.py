@@ -9,17 +9,18 @@ import json
 from pathlib import Path
 from typing import Any
 
-from unmask import catalogue
+from unmask import rows
 from unmask.cli import batch, options
 from unmask.cli.screen import Screen
 from unmask.decode.prompts import Prompt
 from unmask.decode.settings import whole_number
-from unmask.distill import rows
-from unmask.distill.checks import CHECKS
 from unmask.distill.harvest import Check, Harvest, Tally, harvest
 from unmask.distill.imports import Import, Refused, imported
 from unmask.distill.shards import Shards, read
 from unmask.errors import InputError
+from unmask.evaluate import examples as tasks
+from unmask.evaluate.task import Generated
+from unmask.verify.checks import CHECKS
 
 NAME = "harvest"
 HELP = "store a teacher's answers and their order of writing, to distil from"
@@ -37,13 +38,12 @@ Give the same command again after an interruption: what is stored is not answere
 of a task are checked, those to prompts if --check says how; --attempts tries wrong ones again at
 temperature 0.1, 0.2, ...
 """
-TASKS = ("stories", "sudoku")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of shards")
-    parser.add_argument("--task", metavar="NAME", help=f"{', '.join(TASKS)}: its training split")
+    parser.add_argument("--task", metavar="NAME", help="stories or sudoku: its training split")
     parser.add_argument("--prompts", type=Path, metavar="FILE", help="your own")
     parser.add_argument("--answers", type=Path, metavar="FILE", help="answers that exist already")
     parser.add_argument(
@@ -151,15 +151,17 @@ def _questions(arguments: argparse.Namespace) -> tuple[list[Prompt], Check | Non
         return prompts, _checker(arguments) if arguments.check else None, {}
     if arguments.check:
         raise InputError("--check is for --prompts; a --task has its own")
-    if arguments.task not in TASKS:
-        raise InputError(catalogue.unknown("task", arguments.task, list(TASKS)))
-    task = catalogue.find("unmask.evaluate.tasks", arguments.task, "task")
-    examples = list(itertools.islice(task.examples("train"), arguments.count or 1000))
+    task = tasks.find(arguments.task)
+    if not isinstance(task.source, Generated):
+        raise InputError(
+            f"task {task.name} has a test split only; give --prompts with your own questions"
+        )
+    examples = tasks.examples(task, arguments.count, split="train")
 
     def check(index: int, text: str) -> bool:
-        return bool(task.score(examples[index], text))
+        return task.is_right(examples[index], text)
 
-    return [e.prompt for e in examples], check, {"max_new_tokens": task.CANVAS}
+    return [e.prompt for e in examples], check, {"max_new_tokens": task.canvas}
 
 
 def _checker(arguments: argparse.Namespace) -> Check:

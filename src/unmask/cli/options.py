@@ -10,6 +10,7 @@ from unmask import catalogue
 from unmask.decode import policy, presets
 from unmask.decode.saved import read_settings
 from unmask.errors import InputError
+from unmask.evaluate.examples import tasks
 from unmask.models.loading import Model, load
 
 MODEL_FIELDS = ("model", "device", "dtype")
@@ -48,6 +49,17 @@ def add_model(parser: argparse.ArgumentParser, default: str = "tiny") -> None:
         "--dtype", default="auto",
         help="auto, float32, bfloat16 or float16 (default: bfloat16 on a GPU, else float32)",
     )  # fmt: skip
+
+
+def add_task(parser: argparse.ArgumentParser, default: str) -> None:
+    """--task and --data."""
+    parser.add_argument(
+        "--task", metavar="NAME",
+        help=f"{', '.join(sorted(tasks()))} (default: {default})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--data", type=Path, metavar="DIR", help="folder of data sets (default: the hub's)"
+    )
 
 
 def add_decoding(parser: argparse.ArgumentParser) -> None:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unmask import catalogue
 from unmask.cli import batch
 from unmask.cli.screen import Screen
 from unmask.decode.generate import generate
@@ -18,7 +16,7 @@ from unmask.distill.recipe import Recipe
 from unmask.distill.shards import read_manifest
 from unmask.distill.texts import APART
 from unmask.errors import InputError
-from unmask.evaluate.task import Example
+from unmask.evaluate import examples as tasks
 
 if TYPE_CHECKING:
     from unmask.distill.session import Session
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
 QUICK = 16
 """Prompts of a quick decode."""
 FOLLOWERS = ("tensorboard", "wandb", "trackio")
-TASKS = "unmask.evaluate.tasks"
 
 
 def add_options(parser: argparse.ArgumentParser, recipe: str | None, *, out: bool = True) -> None:
@@ -167,16 +164,15 @@ def quick_decode(session: Session) -> Callable[[], dict[str, Any]] | None:
     room = min(len(text) - text.prompt_length for text in quick)
     source = read_manifest(session.wish.data[0])[0]["settings"].get("source")
     task, examples = None, []
-    if source in catalogue.names(TASKS):
-        task = catalogue.find(TASKS, source, "task")
+    if source in tasks.tasks():
+        task = tasks.find(source)
         most = max(text.index for text in quick) + 1
-        examples = list(itertools.islice(task.examples("train"), most))
+        examples = tasks.examples(task, most, split="train")
 
     def right(number: int, ids: list[int], text: str | None) -> bool:
         known = quick[number]
         if task:
-            example: Example = examples[known.index]
-            return bool(task.score(example, text or ""))
+            return task.is_right(examples[known.index], text or "")
         theirs: list[int] = known.ids_L[known.prompt_length : known.end].tolist()
         return ids[: len(theirs)] == theirs
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,13 @@ from typing import Any
 from rich.progress import Progress
 from rich.table import Table
 
-from unmask import catalogue
 from unmask.cli import options
 from unmask.cli.screen import Screen
 from unmask.decode.saved import write_settings
 from unmask.decode.settings import in_range, whole_number
 from unmask.errors import InputError
-from unmask.evaluate.bench import Line, Workload
+from unmask.evaluate import examples as tasks
+from unmask.evaluate.bench import Line, Workload, workload
 from unmask.evaluate.tune import LADDERS, Rung, Verdict, tune
 from unmask.models.loading import Model
 
@@ -32,12 +31,11 @@ examples:
 Tried: fast-dllm and d3llm with their caches, and dparallel, each from a careful bar to a bold one.
 The result is a settings file for generate and chat.
 """
-TASKS = ("stories", "sudoku")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
-    parser.add_argument("--task", default="stories", help=f"{', '.join(TASKS)} (default: stories)")
+    options.add_task(parser, "stories")
     parser.add_argument(
         "--count", type=int, default=100, metavar="N", help="problems (default: 100)"
     )
@@ -63,19 +61,15 @@ def run(arguments: argparse.Namespace) -> None:
     for name in ("count", "batch_size"):
         whole_number(name, getattr(arguments, name), 1, "a whole number of at least 1")
     budget = in_range("budget", arguments.budget, 0, 100, "accuracy points from 0 to 100") / 100
-    if arguments.task not in TASKS:
-        raise InputError(catalogue.unknown("task", arguments.task, list(TASKS)))
-    task = catalogue.find("unmask.evaluate.tasks", arguments.task, "task")
+    task = tasks.find(arguments.task)
     model = options.load_model(arguments)
     if model.card.causal:
         raise InputError(f"{model.card.name} is causal: it writes one token per forward anyway")
     if model.codec is None:
         raise InputError(f"{model.card.name} has no tokenizer, so its answers cannot be scored")
-    examples = list(itertools.islice(task.examples("test"), arguments.count))
-    load = Workload(
-        [e.prompt for e in examples], arguments.batch_size, task=task, examples=examples
-    )
-    size: dict[str, Any] = {"max_new_tokens": task.CANVAS}
+    examples = tasks.examples(task, arguments.count, data=arguments.data)
+    load = workload(model, task, examples, arguments.batch_size)
+    size: dict[str, Any] = {"max_new_tokens": task.canvas}
     if arguments.block_length is not None:
         size["block_length"] = arguments.block_length
     verdict = _searched(model, load, size, budget)

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from unmask.decode.prompts import codec_of
-from unmask.distill.checks import boxed
-from unmask.distill.rows import Row
 from unmask.distill.shards import Sample, Shards
 from unmask.errors import InputError, PromptError
 from unmask.models.loading import Model
+from unmask.rows import Row
+from unmask.verify.checks import boxed
 
 
 @dataclass(frozen=True)

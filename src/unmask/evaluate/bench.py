@@ -13,6 +13,7 @@ from unmask.decode.generate import Result, finished, prepare
 from unmask.decode.prompts import Prompt
 from unmask.decode.step import Row
 from unmask.evaluate.memory import PeakMemory
+from unmask.evaluate.questions import ask
 from unmask.evaluate.task import Example, Task
 from unmask.models.loading import Model
 
@@ -36,6 +37,12 @@ class Workload:
     raw: bool = False
     task: Task | None = None
     examples: Sequence[Example] = ()
+
+
+def workload(model: Model, task: Task, examples: Sequence[Example], batch_size: int) -> Workload:
+    """The examples of a task, asked in the style of the model's family."""
+    prompts: list[Prompt] = [ask(model, task, one, task.canvas).ids for one in examples]
+    return Workload(prompts, batch_size, task=task, examples=examples)
 
 
 @dataclass(frozen=True)
@@ -146,8 +153,9 @@ def _line(name: str, rounds: list[Round], load: Workload, ratios: dict[str, floa
     accuracy = None
     if load.task:
         pairs = zip(load.examples, results, strict=True)
-        right = [load.task.score(example, result.text or "") for example, result in pairs]
-        accuracy = statistics.mean(right)
+        accuracy = statistics.mean(
+            load.task.is_right(example, result.text or "") for example, result in pairs
+        )
     return Line(
         name=name,
         tokens_per_second=_rate(rounds),

@@ -1,33 +1,104 @@
-"""What a task is: examples with a prompt and a known answer, and a score for what came back."""
+"""What a task is: questions with known answers, how they are put, how answers are scored."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 Split = Literal["train", "test"]
+Scores = dict[str, float]
+"""Figures of one answer or of all of them by name, 0 to 1 unless the task says otherwise."""
 
 
 @dataclass(frozen=True)
 class Example:
-    """One question. ``answer`` is the whole reference text, ``final`` the part that is scored."""
+    """One question. ``answer`` is the whole reference text, ``final`` the part that is scored.
+
+    ``choices``: the answers there are, where the model only has to pick one; ``final`` is then one
+    of them. ``facts``: what a scorer needs besides, say a program's tests.
+    """
 
     prompt: str
     answer: str
     final: str
+    choices: tuple[str, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-class Task(Protocol):
-    """A module in `unmask.evaluate.tasks`."""
+@dataclass(frozen=True)
+class Question:
+    """An example as a model gets to see it.
 
-    CANVAS: int
-    """Tokens that hold every answer of the task and its end token."""
+    ``chat``: ``text`` is a user's turn, rendered by the checkpoint's template; else it is continued
+    as it stands. ``prefix``: what the answer is made to begin with; it is not part of what is
+    scored. ``stops``: the answer ends before the first of these.
+    """
 
-    def examples(self, split: Split, seed: int = 0) -> Iterator[Example]:
-        """Examples of one split, in an order set by ``seed``; endless where they are generated."""
-        ...
+    text: str
+    chat: bool = True
+    prefix: str = ""
+    stops: tuple[str, ...] = ()
 
-    def score(self, example: Example, text: str) -> bool:
-        """Whether ``text`` answers the example."""
-        ...
+
+@dataclass(frozen=True)
+class Generated:
+    """Examples that are made up: ``examples(split, seed)`` never ends."""
+
+    examples: Callable[[Split, int], Iterator[Example]]
+
+
+@dataclass(frozen=True)
+class Files:
+    """Examples in a data file, test split.
+
+    ``local``: where it may lie in the user's data folder, the first that exists is taken. ``hub``:
+    data set and file on the Hugging Face hub. ``read`` makes an example of a row (of either) and
+    raises KeyError, TypeError or ValueError for a row that is none. ``shots``: how many worked
+    examples stand before each question, as ``facts["shots"]``; they are the first rows of
+    ``shots_from``, a file given like the first two fields.
+    """
+
+    local: tuple[str, ...]
+    hub: tuple[str, str] | None
+    read: Callable[[Mapping[str, Any]], Example]
+    shots: int = 0
+    shots_from: tuple[tuple[str, ...], tuple[str, str] | None] = ((), None)
+
+
+def whole_prompt(example: Example, style: str) -> Question:
+    """The prompt as the user's turn, in every style."""
+    del style
+    return Question(example.prompt)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A benchmark.
+
+    ``canvas``: tokens that hold an answer and its end token. ``score``: figures of one answer (text
+    up to the end token or stop), of which ``metric`` is the one that stands for accuracy.
+    ``styles``: how each model family is asked, by family name, "" for all others; ``ask`` puts the
+    question in that style. ``overall``: figures that are no mean over answers (BLEU, F1, Matthews),
+    from (example, text) pairs. ``picks``: whether answers are choices, which likelihood can rank.
+    """
+
+    name: str
+    about: str
+    licence: str
+    canvas: int
+    source: Generated | Files
+    score: Callable[[Example, str], Scores]
+    metric: str = "accuracy"
+    ask: Callable[[Example, str], Question] = whole_prompt
+    styles: Mapping[str, str] = field(default_factory=lambda: {"": "chat"})
+    overall: Callable[[Sequence[tuple[Example, str]]], Scores] | None = None
+    picks: bool = False
+
+    def style(self, family: str) -> str:
+        """How a model of ``family`` is asked."""
+        return self.styles.get(family, self.styles[""])
+
+    def is_right(self, example: Example, text: str) -> bool:
+        """Whether ``text`` has the full score."""
+        return self.score(example, text)[self.metric] == 1.0

@@ -3,29 +3,30 @@
     prompt  Parse: play westbam on google music
     answer  PlayMusic; artist = westbam; service = google music
 
-The data set is not shipped; `read` takes the tokenised JSON-lines form (text, IOB slots, intent).
+The data set is not shipped; it is read in its tokenised form (text, IOB slots, intent).
 """
 
 from __future__ import annotations
 
-import gzip
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-from unmask.evaluate.task import Example
+from unmask import rows
+from unmask.evaluate.task import Example, Files, Task
 
 CANVAS = 64
 
 
 def read(path: Path) -> Iterator[Example]:
-    """Examples from ``path`` (.jsonl or .jsonl.gz)."""
-    opener = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rt", encoding="utf-8") as lines:
-        for line in lines:
-            row = json.loads(line)
-            answer = _answer(row["intent"], row["text"].split(), row["slots"].split())
-            yield Example(f"Parse: {row['text']}", answer, answer)
+    """Examples from a data file."""
+    return map(example, rows.read(path))
+
+
+def example(row: Mapping[str, Any]) -> Example:
+    """One row."""
+    answer = _answer(row["intent"], row["text"].split(), row["slots"].split())
+    return Example(f"Parse: {row['text']}", answer, answer)
 
 
 def score(example: Example, text: str) -> bool:
@@ -41,3 +42,15 @@ def _answer(intent: str, words: list[str], tags: list[str]) -> str:
         elif tag.startswith("I-") and slots:
             slots[-1][1].append(word)
     return "; ".join([intent, *(f"{name} = {' '.join(value)}" for name, value in slots)])
+
+
+TASKS = (
+    Task(
+        name="snips",
+        about="a spoken command to its intent and slots",
+        licence="CC0-1.0",
+        canvas=CANVAS,
+        source=Files(("slu/snips_test.jsonl.gz", "snips/test.jsonl"), None, example),
+        score=lambda example, text: {"accuracy": float(score(example, text))},
+    ),
+)

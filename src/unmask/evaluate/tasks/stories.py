@@ -17,7 +17,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from unmask.evaluate.task import Example, Split
+from unmask.evaluate.task import Example, Generated, Split, Task
 
 CANVAS = 96
 LARGEST_TOTAL = 60
@@ -174,3 +174,15 @@ def _solve(number: int | None, name: str, thing: str, step: Step) -> str:
     if number is None:
         return f"Now {name} {step.verb} {what}. This makes {sum_}."
     return f"Step {number}: {name} {step.verb} {what}, so {sum_}."
+
+
+TASKS = (
+    Task(
+        name="stories",
+        about="arithmetic stories in one to four steps, held-out numbers and wordings",
+        licence="made up here (Apache-2.0)",
+        canvas=CANVAS,
+        source=Generated(examples),
+        score=lambda example, text: {"accuracy": float(score(example, text))},
+    ),
+)

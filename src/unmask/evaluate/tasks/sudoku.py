@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Iterator
 from functools import cache
 
-from unmask.evaluate.task import Example, Split
+from unmask.evaluate.task import Example, Generated, Split, Task
 
 CANVAS = 32
 TEST_SHARE = 16
@@ -90,3 +90,15 @@ def _search(cells: list[str], most: int, found: list[str]) -> None:
 
 def _is_solved(grid: str) -> bool:
     return all(grid[cell] != grid[peer] for cell in range(16) for peer in PEERS[cell])
+
+
+TASKS = (
+    Task(
+        name="sudoku",
+        about="4x4 sudoku, as in the d1 paper",
+        licence="made up here (Apache-2.0)",
+        canvas=CANVAS,
+        source=Generated(examples),
+        score=lambda example, text: {"accuracy": float(score(example, text))},
+    ),
+)

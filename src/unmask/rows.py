@@ -1,8 +1,10 @@
-"""Rows of a data file: JSON lines or Parquet."""
+"""Rows of a data file: JSON lines (also gzipped) or Parquet."""
 
 from __future__ import annotations
 
+import gzip
 import json
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ Row = dict[str, Any]
 
 
 def read(path: Path) -> Iterator[Row]:
-    """The rows of ``path`` (.parquet, or JSON lines), one at a time.
+    """The rows of ``path`` (.parquet, else JSON lines; .gz is unpacked), one at a time.
 
     Raises:
         InputError: the file cannot be read, or a line is no object; the message names the line.
@@ -30,7 +32,8 @@ def read(path: Path) -> Iterator[Row]:
 
 def _lines(path: Path) -> Iterator[Row]:
     try:
-        with path.open(encoding="utf-8-sig") as file:
+        opener = gzip.open if path.suffix == ".gz" else open
+        with opener(path, "rt", encoding="utf-8-sig") as file:
             for number, line in enumerate(file, 1):
                 if not line.strip():
                     continue
@@ -40,7 +43,7 @@ def _lines(path: Path) -> Iterator[Row]:
                 yield row
     except json.JSONDecodeError as error:
         raise InputError(f"{path}, line {number}: no valid JSON ({reason_of(error)})") from None
-    except FAULTS as error:
+    except (*FAULTS, EOFError, zlib.error) as error:
         raise InputError(f"{path} cannot be read: {reason_of(error)}") from None
 
 
@@ -48,7 +51,7 @@ def _parquet(path: Path) -> Iterator[Row]:
     try:
         from pyarrow import ArrowException, parquet
     except ImportError:
-        raise InputError(f"{path}: Parquet needs pyarrow; pip install 'unmask[train]'") from None
+        raise InputError(f"{path}: Parquet needs pyarrow; pip install 'unmask[eval]'") from None
     try:
         with parquet.ParquetFile(path) as file:
             for part in file.iter_batches(batch_size=256):

@@ -1,0 +1,95 @@
+"""One answer of an evaluation and all that is known about it: a line of JSON.
+
+Every figure, table and plot is computed from these lines and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from unmask import rows
+from unmask.errors import InputError
+
+
+@dataclass(frozen=True)
+class Record:
+    """An answer.
+
+    What was asked: ``task``, ``index`` (number of the example), ``style``, ``mode`` ("generate", or
+    "likelihood" where choices were ranked), ``prompt_tokens`` and how many more were cut off at the
+    left (``left_out``).
+    Who answered how: ``method`` (label of a curve), ``model``, ``weights`` (fingerprint),
+    ``preset``, ``settings`` (all of them, flat), ``swept`` (those that the sweep varied),
+    ``batch_size``, ``dtype``, ``device``, ``threads``, ``versions``, ``commit`` of the source tree
+    if it was one.
+    What came: ``text`` up to the end token or stop, ``scores``, ``right`` (the score that stands
+    for accuracy, 0 to 1).
+    What it cost: ``tokens`` up to and including the first end token (or the token that completed a
+    stop string), ``forwards``, of which ``refresh_forwards`` read nothing from a cache and
+    ``cached_forwards`` did, ``fed_positions`` sent through the model, ``latency`` (seconds from its
+    first forward to the end of its last) and ``seconds`` (its share of the time of these forwards,
+    which rows of a batch split evenly; sums to the wall time on a warm model).
+    """
+
+    task: str
+    index: int
+    style: str
+    mode: str
+    prompt_tokens: int
+    left_out: int
+    method: str
+    model: str
+    weights: str
+    preset: str
+    settings: Mapping[str, Any]
+    swept: Mapping[str, Any]
+    batch_size: int
+    dtype: str
+    device: str
+    threads: int
+    versions: Mapping[str, str]
+    commit: str | None
+    text: str
+    scores: Mapping[str, float]
+    right: float
+    tokens: int
+    forwards: int
+    refresh_forwards: int
+    cached_forwards: int
+    fed_positions: int
+    latency: float
+    seconds: float
+
+    def line(self) -> str:
+        """As JSON, without a line break."""
+        return json.dumps(asdict(self), ensure_ascii=False)
+
+
+NAMES = tuple(field.name for field in fields(Record))
+
+
+def read(path: Path) -> Iterator[Record]:
+    """The records of a file (JSON lines, also gzipped).
+
+    Raises:
+        InputError: a line is no record; the message names it.
+    """
+    for number, row in enumerate(rows.read(path), 1):
+        yield of_row(row, f"{path}, line {number}")
+
+
+def of_row(row: Mapping[str, Any], where: str) -> Record:
+    """A record of a parsed line.
+
+    Raises:
+        InputError: it is none; ``where`` it stands goes into the message.
+    """
+    if odd := set(NAMES) ^ row.keys():
+        raise InputError(
+            f"{where} is no record of unmask eval: field {sorted(odd)[0]!r} is missing or unknown"
+        )
+    return Record(**row)

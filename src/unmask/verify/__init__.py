@@ -1,0 +1,1 @@
+"""Is an answer right? Readers of free answers and judges of programs."""
