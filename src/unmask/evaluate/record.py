@@ -90,6 +90,6 @@ def of_row(row: Mapping[str, Any], where: str) -> Record:
     """
     if odd := set(NAMES) ^ row.keys():
         raise InputError(
-            f"{where} is no record of unmask eval: field {sorted(odd)[0]!r} is missing or unknown"
+            f"{where} is no record of unmask eval: field {min(odd)!r} is missing or unknown"
         )
     return Record(**row)
