@@ -14,6 +14,12 @@ from typing import Any
 from unmask import rows
 from unmask.errors import InputError
 
+IDENTITY = (
+    "task", "index", "style", "mode", "method", "model", "weights", "preset", "batch_size", "dtype",
+    "device", "threads",
+)  # fmt: skip
+"""Fields that a repeated answer shares, besides the settings."""
+
 
 @dataclass(frozen=True)
 class Record:
@@ -63,6 +69,13 @@ class Record:
     fed_positions: int
     latency: float
     seconds: float
+
+    @property
+    def key(self) -> str:
+        """Tells one answer from all others: what was asked, and who answered how."""
+        named = [str(getattr(self, name)) for name in IDENTITY]
+        settings = json.dumps([dict(self.settings), dict(self.swept)], sort_keys=True)
+        return "|".join([*named, settings])
 
     def line(self) -> str:
         """As JSON, without a line break."""

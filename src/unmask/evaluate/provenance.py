@@ -1,0 +1,69 @@
+"""Which weights, which software, which source tree: what makes a record repeatable."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import subprocess
+from functools import cache
+from pathlib import Path
+
+import torch
+
+from unmask import __version__
+
+SAMPLED = 2**20
+"""Bytes read at either end of a weights file: enough to tell checkpoints apart in no time."""
+
+
+def fingerprint(folder: Path) -> str:
+    """12 hex digits of a checkpoint: its configuration and, of every weights file, the size and
+    the first and last MiB."""
+    found = hashlib.sha256((folder / "config.json").read_bytes())
+    for path in sorted(folder.glob("*.safetensors")):
+        size = path.stat().st_size
+        found.update(f"{path.name} {size}".encode())
+        with path.open("rb") as file:
+            found.update(file.read(SAMPLED))
+            file.seek(max(0, size - SAMPLED))
+            found.update(file.read())
+    return found.hexdigest()[:12]
+
+
+def versions() -> dict[str, str]:
+    """Of this package, PyTorch and Python."""
+    return {
+        "unmask": __version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def machine(device: torch.device) -> str:
+    """What computes: the GPU's name, or the kind of processor and how many cores it lends."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{device.type} ({platform.machine()})"
+
+
+@cache
+def commit() -> str | None:
+    """Commit of the source tree this package runs from, with "+" where it was changed; None where
+    it is installed."""
+    here = Path(__file__).resolve().parent
+    tracked = _git(here, "ls-files", "--error-unmatch", Path(__file__).name)
+    head = _git(here, "rev-parse", "--short=12", "HEAD")
+    if tracked is None or head is None:
+        return None
+    changed = _git(here, "status", "--porcelain", "--untracked-files=no", ".")
+    return head + ("+" if changed else "")
+
+
+def _git(folder: Path, *words: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *words], capture_output=True, text=True, check=False
+        )
+    except OSError:  # no git
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
