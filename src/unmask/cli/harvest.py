@@ -92,19 +92,20 @@ def run(arguments: argparse.Namespace) -> None:
         "raw": arguments.raw,
     }
     shards = Shards(arguments.out, settings)
-    how = Harvest(
-        preset,
-        overrides,
-        arguments.batch_size,
-        arguments.shard_size,
-        arguments.attempts,
-        check,
-        arguments.raw,
-    )
     with batch.progress_bar() as progress:
-        bar = progress.add_task("samples", total=len(prompts), completed=len(shards.done()))
+        bar = progress.add_task("answers", total=len(prompts), completed=len(shards.done()))
+        how = Harvest(
+            preset,
+            overrides,
+            arguments.batch_size,
+            arguments.shard_size,
+            arguments.attempts,
+            check,
+            arguments.raw,
+            lambda: progress.advance(bar),
+        )
         for _ in harvest(model, prompts, shards, how):
-            progress.advance(bar)
+            pass  # stored as it comes
     _print(arguments)
 
 

@@ -84,8 +84,8 @@ def _draws(session: Session) -> list[Finding]:
 
 
 def _cost(session: Session) -> list[Finding]:
-    """One micro-batch is timed, forward and backward, and thrown away (a teacher's forward, which
-    only divergence needs, comes on top)."""
+    """One micro-batch is timed, forward and backward, and thrown away; with divergence, the student
+    stands in for the teacher, which has its size."""
     wish, module = session.wish, train.Supervised(session.student.denoiser)
     noise = Noise(wish.recipe, wish.seed)
     part = [noise(text, 0, 0.5) for text in session.texts[: wish.micro]]
@@ -97,6 +97,7 @@ def _cost(session: Session) -> list[Finding]:
     batch = min(wish.recipe.batch, len(session.texts))
     step = seconds * batch / len(part)
     weights = sum(p.numel() * p.element_size() for p in module.parameters())
+    weights *= 1 + ("divergence" in wish.recipe.objectives)
     states = session.trainable * 12  # gradient and two moments, fp32
     found = [
         Finding("a step", f"{step:.2f} s, {session.steps} steps: {_clock(step * session.steps)}"),
@@ -113,6 +114,9 @@ def _timed(session: Session, module: train.Supervised, part: Sequence[Noised]) -
     started = time.perf_counter()
     card, device = session.student.card, session.student.denoiser.device
     batch = collate(part, session.wish.recipe, card, device)
+    if "divergence" in session.wish.recipe.objectives:
+        with torch.no_grad():
+            module(batch)
     with session.accelerator.autocast():
         loss = module(batch).logsumexp(-1).sum()
     loss.backward()

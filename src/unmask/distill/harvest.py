@@ -44,7 +44,8 @@ class Tally:
 
 @dataclass(frozen=True)
 class Harvest:
-    """How to harvest. ``attempts`` at least 1; ``overrides`` as in `unmask.generate`."""
+    """How to harvest. ``attempts`` at least 1; ``overrides`` as in `unmask.generate`; ``answered``
+    is called at every prompt's first answer."""
 
     preset: str
     overrides: dict[str, Any] = field(default_factory=dict)
@@ -53,6 +54,7 @@ class Harvest:
     attempts: int = 1
     check: Check | None = None
     raw: bool = False
+    answered: Callable[[], object] = lambda: None
 
 
 def harvest(
@@ -77,6 +79,8 @@ def answer(model: Model, prompts: dict[int, Prompt], how: Harvest) -> list[Sampl
         # Another seed for every attempt and prompt: a repeated draw would repeat the mistake.
         for index, result in decoded(model, open_, how, heat, attempt):
             found[index] = sample_of(index, result, how.check, heat)
+            if attempt == 0:
+                how.answered()
         open_ = {index: prompts[index] for index in open_ if found[index].correct == 0}
         if not open_:
             break
