@@ -1,0 +1,107 @@
+"""A leaderboard as text: Markdown for people, CSV for programs. The same input, the same bytes."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+
+from unmask.evaluate.curve import MEASURED, Scored
+from unmask.evaluate.intervals import Interval
+from unmask.evaluate.leaderboard import Average, Table
+
+HEADS = (
+    "method", "source", "points", "tokens per forward", "accuracy, %", "tokens/s", "AUP",
+    "AUP, own best",
+)  # fmt: skip
+COLUMNS = (
+    "task", "company", "method", "source", "points", "dropped", "answers", "tokens_per_forward",
+    "tokens_per_forward_low", "tokens_per_forward_high", "accuracy", "accuracy_low",
+    "accuracy_high", "tokens_per_second", "tokens_per_second_low", "tokens_per_second_high", "aup",
+    "aup_low", "aup_high", "own_aup", "own_aup_low", "own_aup_high", "best_accuracy",
+    "printed_aup",
+)  # fmt: skip
+LEGEND = (
+    "Tokens per forward, accuracy and tokens/s are those of the fastest setting within 5 points of "
+    "the method's slowest; points: settings, and how many of them are out of that band. "
+    "AUP: area under the curve of accuracy over tokens per forward, lost accuracy weighing more "
+    "than its share, with the best accuracy of the table as scale; own best: with the method's own, "
+    "so that it does not depend on who else stands there. In brackets: 95 % intervals (Wilson, or "
+    "bootstrap over answers), which published figures do not have."
+)
+
+
+def markdown(tables: Sequence[Table], averages: Sequence[Average]) -> str:
+    """The whole leaderboard as one page."""
+    parts = ["# Leaderboard", LEGEND]
+    for table in tables:
+        parts.append(f"## {table.title}")
+        parts.append(_grid(HEADS, [cells(row) for row in table.rows]))
+        parts.append(f"Best accuracy (scale of AUP): {table.best:.2f} %.")
+        parts.extend(table.notes)
+    for company in dict.fromkeys(one.company for one in averages):
+        own = [one for one in averages if one.company == company]
+        parts.append(f"## Mean AUP, {company}")
+        rows = [
+            (one.label, f"{one.area:.2f}", f"{one.own:.2f}", f"{one.tasks} of {one.of}")
+            for one in own
+        ]
+        parts.append(_grid(("method", "AUP", "AUP, own best", "tasks"), rows))
+    return "\n\n".join(parts) + "\n"
+
+
+def table_csv(tables: Sequence[Table]) -> str:
+    """A line for every row of every table; empty where unknown."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for table in tables:
+        for row in table.rows:
+            writer.writerow([table.task, table.company, *_figures(row)])
+    return out.getvalue()
+
+
+def cells(row: Scored) -> tuple[str, ...]:
+    """A row for people, under ``HEADS``."""
+    curve, dot = row.curve, row.curve.operating()
+    dropped = f", {row.dropped} out" if row.dropped else ""
+    return (
+        curve.label,
+        curve.source if curve.source == MEASURED else f"published, {curve.source}",
+        f"{len(curve.dots)}{dropped}",
+        _shown(dot.rate, 2),
+        _shown(dot.accuracy, 1),
+        _shown(dot.speed, 0) if dot.speed else "",
+        _shown(row.area, 1),
+        _shown(row.own, 1),
+    )
+
+
+def _figures(row: Scored) -> list[str]:
+    curve, dot = row.curve, row.curve.operating()
+    found: list[object] = [curve.label, curve.source, len(curve.dots), row.dropped, dot.answers]
+    for interval in (dot.rate, dot.accuracy, dot.speed, row.area, row.own):
+        found += [interval.value, interval.low, interval.high] if interval else [None] * 3
+    found += [row.best, curve.printed]
+    return [_plain(value) for value in found]
+
+
+def _plain(value: object) -> str:
+    """Six digits behind the point: more would differ between machines' ways of summing."""
+    if isinstance(value, float):
+        return f"{value:.6f}".rstrip("0").rstrip(".")
+    return "" if value is None else str(value)
+
+
+def _shown(interval: Interval, digits: int) -> str:
+    text = f"{interval.value:,.{digits}f}"
+    if interval.low is None or interval.high is None:
+        return text
+    return f"{text} ({interval.low:,.{digits}f} to {interval.high:,.{digits}f})"
+
+
+def _grid(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table; figures to the right."""
+    marks = ["---" if head in ("method", "source") else "---:" for head in heads]
+    lines = [heads, marks, *([cell.replace("|", "\\|") for cell in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
