@@ -16,9 +16,9 @@ from unmask.errors import InputError
 
 IDENTITY = (
     "task", "index", "style", "mode", "method", "model", "weights", "preset", "batch_size", "dtype",
-    "device", "threads",
+    "device", "threads", "settings", "swept",
 )  # fmt: skip
-"""Fields that a repeated answer shares, besides the settings."""
+"""Fields that a repeated answer shares."""
 
 
 @dataclass(frozen=True)
@@ -73,13 +73,16 @@ class Record:
     @property
     def key(self) -> str:
         """Tells one answer from all others: what was asked, and who answered how."""
-        named = [str(getattr(self, name)) for name in IDENTITY]
-        settings = json.dumps([dict(self.settings), dict(self.swept)], sort_keys=True)
-        return "|".join([*named, settings])
+        return key_of({name: getattr(self, name) for name in IDENTITY})
 
     def line(self) -> str:
         """As JSON, without a line break."""
         return json.dumps(asdict(self), ensure_ascii=False)
+
+
+def key_of(fields: Mapping[str, Any]) -> str:
+    """`Record.key` of the fields named in ``IDENTITY``."""
+    return json.dumps([fields[name] for name in IDENTITY], sort_keys=True)
 
 
 NAMES = tuple(field.name for field in fields(Record))

@@ -64,6 +64,29 @@ class Contestant:
         return {n: value for n, value in found.items() if value is not None and n not in FACTS}
 
 
+    def identity(
+        self, task: Task, number: int, mode: str, settings: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """The fields of a record that tell its answer from others."""
+        denoiser = self.model.denoiser
+        return {
+            "task": task.name,
+            "index": number,
+            "style": task.style(self.model.card.family) if self.style is None else self.style,
+            "mode": mode,
+            "method": self.method,
+            "model": self.name,
+            "weights": self.weights,
+            "preset": self.preset,
+            "settings": dict(settings),
+            "swept": dict(self.swept),
+            "batch_size": self.batch_size,
+            "dtype": str(next(denoiser.parameters()).dtype).removeprefix("torch."),
+            "device": provenance.machine(denoiser.device),
+            "threads": torch.get_num_threads(),
+        }
+
+
 def run(who: Contestant, task: Task, examples: Mapping[int, Example]) -> Iterator[Record]:
     """A record for every example, by their numbers, in the order in which answers are finished.
 
@@ -130,8 +153,11 @@ def _record(
     text = cut(result.text or "", stops)
     scores = task.score(known, text)
     return Record(
-        **described(who, task, asked, number),
-        mode="generate",
+        **who.identity(task, number, "generate", who.settings(task)),
+        prompt_tokens=len(asked.ids),
+        left_out=asked.left_out,
+        versions=provenance.versions(),
+        commit=provenance.commit(),
         text=text,
         scores=scores,
         right=scores[task.metric],
@@ -143,27 +169,3 @@ def _record(
         latency=round(result.seconds, 6),
         seconds=round(cost.seconds, 6),
     )
-
-
-def described(who: Contestant, task: Task, asked: Asked, number: int) -> dict[str, Any]:
-    """The fields of a record that say what was asked and who answered."""
-    device = who.model.denoiser.device
-    return {
-        "task": task.name,
-        "index": number,
-        "style": task.style(who.model.card.family) if who.style is None else who.style,
-        "prompt_tokens": len(asked.ids),
-        "left_out": asked.left_out,
-        "method": who.method,
-        "model": who.name,
-        "weights": who.weights,
-        "preset": who.preset,
-        "settings": who.settings(task),
-        "swept": dict(who.swept),
-        "batch_size": who.batch_size,
-        "dtype": str(next(who.model.denoiser.parameters()).dtype).removeprefix("torch."),
-        "device": provenance.machine(device),
-        "threads": torch.get_num_threads(),
-        "versions": provenance.versions(),
-        "commit": provenance.commit(),
-    }
