@@ -31,7 +31,7 @@ NUMBER = re.compile(
 )
 SAYS = re.compile(r"\banswer(?:\W{0,4}\bis\b|\W{0,3}:)", re.IGNORECASE)
 SENTENCE_END = re.compile(r"[.!?](?=\s|$)|\n")
-FRACTION = re.compile(r"\\[dt]?frac\s*\{(\d+)\}\s*\{(\d+)\}", re.ASCII)
+FRACTION = re.compile(r"(?<!\d)\\[dt]?frac\s*\{(\d+)\}\s*\{(\d+)\}", re.ASCII)
 # Typographic minus signs and full-width digits; LaTeX's thin spaces hold thousands together.
 PLAIN = {0x2212: "-", 0x2013: "-", 0xFE63: "-", 0xFF0D: "-"} | {
     0xFF10 + digit: str(digit) for digit in range(10)
@@ -87,4 +87,4 @@ def _value(match: re.Match[str]) -> Fraction | None:
 
 
 def _plain(text: str) -> str:
-    return FRACTION.sub(r" \1/\2", THIN.sub("", text.translate(PLAIN)))
+    return FRACTION.sub(r"\1/\2", THIN.sub("", text.translate(PLAIN)))
