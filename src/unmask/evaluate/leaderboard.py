@@ -10,14 +10,14 @@ from unmask.evaluate import published
 from unmask.evaluate.curve import MEASURED, Curve, Scored, scored
 
 PROTOCOL = (
-    "Measured and published figures differ in protocol. Published: one prompt at a time in bfloat16, "
-    "tokens counted by encoding the decoded text again, accuracy at one token per forward often taken "
-    "with another decoder, two settings per method at most. Measured: tokens as they were written, up "
-    "to the first end token. Compare within a source first."
+    "Measured and published figures differ in protocol. Published: one prompt at a time in "
+    "bfloat16, tokens counted by encoding the decoded text again, accuracy at one token per "
+    "forward often taken with another decoder, two settings per method at most. Measured: tokens "
+    "as they were written, up to the first end token. Compare within a source first."
 )
 MATH = (
-    "math500 is 500 problems of MATH; the published MATH figures are over its whole test set, so they "
-    "stand in a table of their own."
+    "math500 is 500 problems of MATH; the published MATH figures are over its whole test set, so "
+    "they stand in a table of their own."
 )
 SHIFT = 5e-3
 """From which difference on an area counts as another than the one printed."""
@@ -124,13 +124,13 @@ def _count(curve: Curve) -> str:
 
 
 def _moved(rows: Sequence[Scored]) -> list[str]:
-    """What became of printed areas: the company's best accuracy may be another than the source's."""
+    """Areas that the source prints otherwise, say because its table has another best accuracy."""
     moved = [
         f"{row.curve.label} {row.curve.printed:.2f}"
         for row in rows
         if row.curve.printed is not None and abs(row.area.value - row.curve.printed) > SHIFT
     ]
-    return [f"Printed with another area by the source: {', '.join(moved)}."] if moved else []
+    return [f"Areas that the source prints otherwise: {', '.join(moved)}."] if moved else []
 
 
 def _averages(company: str, own: Sequence[Table]) -> list[Average]:

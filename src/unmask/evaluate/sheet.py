@@ -25,9 +25,9 @@ LEGEND = (
     "Tokens per forward, accuracy and tokens/s are those of the fastest setting within 5 points of "
     "the method's slowest; points: settings, and how many of them are out of that band. "
     "AUP: area under the curve of accuracy over tokens per forward, lost accuracy weighing more "
-    "than its share, with the best accuracy of the table as scale; own best: with the method's own, "
-    "so that it does not depend on who else stands there. In brackets: 95 % intervals (Wilson, or "
-    "bootstrap over answers), which published figures do not have."
+    "than its share, with the best accuracy of the table as scale; own best: with the method's "
+    "own, so that it does not depend on who else stands there. In brackets: 95 % intervals "
+    "(Wilson, or bootstrap over answers), which published figures do not have."
 )
 
 
@@ -70,7 +70,7 @@ def cells(row: Scored) -> tuple[str, ...]:
         curve.source if curve.source == MEASURED else f"published, {curve.source}",
         f"{len(curve.dots)}{dropped}",
         _shown(dot.rate, 2),
-        _shown(dot.accuracy, 1),
+        _shown(dot.accuracy, 2 if dot.accuracy.low is None else 1),
         _shown(dot.speed, 0) if dot.speed else "",
         _shown(row.area, 1),
         _shown(row.own, 1),

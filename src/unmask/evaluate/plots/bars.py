@@ -1,0 +1,140 @@
+"""How large one figure is for every method: a bar each, one panel per task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from unmask.catalogue import unknown
+from unmask.errors import InputError
+from unmask.evaluate.curve import Scored
+from unmask.evaluate.intervals import Interval
+from unmask.evaluate.leaderboard import Average, Table
+from unmask.evaluate.plots.style import Theme, applied, find, look
+
+WIDTH = 6.4  # inches
+BAR = 0.3  # inches from bar to bar
+EDGE = 0.5  # inches of a panel besides its bars
+FIGURES = {
+    "aup": "AUP",
+    "own-aup": "AUP, own best",
+    "tokens-per-forward": "tokens per forward",
+    "tokens-per-second": "tokens/s",
+    "accuracy": "accuracy (%)",
+}
+"""What can be drawn, and how it is called; all but the areas are of the operating point."""
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A method's figure."""
+
+    label: str
+    figure: Interval
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Bars that are compared."""
+
+    title: str
+    bars: tuple[Bar, ...]
+
+
+def panels(tables: Sequence[Table], figure: str) -> list[Panel]:
+    """A panel for every table in which somebody has that figure, the largest bar first.
+
+    Raises:
+        InputError: there is no such figure.
+    """
+    if figure not in FIGURES:
+        raise InputError(unknown("figure", figure, list(FIGURES)))
+    found = []
+    for table in tables:
+        values = [(row.curve.label, _value(row, figure)) for row in table.rows]
+        bars = [Bar(label, value) for label, value in values if value is not None]
+        if bars:
+            found.append(Panel(table.title, _sorted(bars)))
+    return found
+
+
+def means(averages: Sequence[Average]) -> list[Panel]:
+    """Mean areas, a panel per company."""
+    found = []
+    for company in dict.fromkeys(one.company for one in averages):
+        own = [one for one in averages if one.company == company]
+        bars = [Bar(one.label, Interval(one.area)) for one in own]
+        found.append(Panel(f"mean over {own[0].of} tasks, {company}", _sorted(bars)))
+    return found
+
+
+def draw(
+    found: Sequence[Panel], figure: str, theme: str = "light", order: Sequence[str] = ()
+) -> Figure:
+    """The panels below each other, on one scale. ``figure``: what the bars are, as in `FIGURES`.
+
+    Raises:
+        InputError: no panels.
+    """
+    if not found:
+        raise InputError(f"nobody has {FIGURES[figure]} here; give records that do")
+    style = find(theme)
+    labels = list(dict.fromkeys([*order, *(bar.label for panel in found for bar in panel.bars)]))
+    heights = [BAR * len(panel.bars) + EDGE for panel in found]
+    with applied(style):
+        drawn = Figure((WIDTH, sum(heights) + 0.45))
+        FigureCanvasAgg(drawn)
+        drawn.set_layout_engine("constrained", w_pad=0.1, h_pad=0.1)
+        rows = drawn.subplots(
+            len(found), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": heights}
+        )
+        for panel, axes in zip(found, rows[:, 0], strict=True):
+            _panel(axes, panel, labels, style)
+        rows[-1, 0].set_xlabel(FIGURES[figure])
+    return drawn
+
+
+def _panel(axes: Axes, panel: Panel, labels: Sequence[str], style: Theme) -> None:
+    axes.set_title(panel.title)
+    for row, bar in enumerate(panel.bars):
+        colour = look(style, labels.index(bar.label)).colour
+        value, low, high = bar.figure.value, bar.figure.low, bar.figure.high
+        axes.barh(row, value, height=0.62, color=colour)
+        end = value
+        if low is not None and high is not None:
+            axes.plot([low, high], [row, row], color=style.ink, lw=1.3, marker="|", ms=6)
+            end = max(value, high)
+        axes.annotate(
+            f"{value:,.0f}" if value >= 100 else f"{value:,.1f}",
+            (end, row),
+            (6, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=9,
+        )
+    axes.set_yticks(range(len(panel.bars)), [bar.label for bar in panel.bars])
+    axes.set_ylim(len(panel.bars) - 0.5, -0.5)
+    axes.grid(visible=False, axis="y")
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    axes.margins(x=0.12)
+    axes.set_xlim(left=0)
+
+
+def _value(row: Scored, figure: str) -> Interval | None:
+    dot = row.curve.operating()
+    return {
+        "aup": row.area,
+        "own-aup": row.own,
+        "tokens-per-forward": dot.rate,
+        "tokens-per-second": dot.speed,
+        "accuracy": dot.accuracy,
+    }[figure]
+
+
+def _sorted(bars: Sequence[Bar]) -> tuple[Bar, ...]:
+    return tuple(sorted(bars, key=lambda bar: (-bar.figure.value, bar.label)))
