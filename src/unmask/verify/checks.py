@@ -1,8 +1,11 @@
-"""Is a free answer right? The checkers of the distillation papers."""
+"""Is a free answer right? The checkers of the distillation papers, and unit tests."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+
+from unmask.verify.programs import program_of
+from unmask.verify.sandbox import run
 
 BOX = r"\boxed{"
 
@@ -37,4 +40,18 @@ def _plain(text: str) -> str:
     return "".join(text.lower().replace(",", "").split())
 
 
-CHECKS: dict[str, Callable[[str, str], bool]] = {"exact": exact, "boxed": boxed}
+def programs(text: str, truth: str) -> bool:
+    """Whether the program in ``text`` passes the tests (asserts) that ``truth`` is, in the sandbox.
+
+    Raises:
+        InputError: this system cannot confine a program.
+    """
+    program = program_of(text)
+    return bool(program) and run(program, tests=truth).passed
+
+
+CHECKS: dict[str, Callable[[str, str], bool]] = {
+    "exact": exact,
+    "boxed": boxed,
+    "programs": programs,
+}
