@@ -15,6 +15,7 @@ from unmask.cli import (
     chat,
     distill,
     doctor,
+    eval,
     generate,
     harvest,
     inspect,
@@ -26,7 +27,7 @@ from unmask.cli import (
 from unmask.errors import UnmaskError
 
 COMMANDS = (
-    generate, chat, bench, tune, harvest, doctor, distill, train, merge, inspect, models,
+    generate, chat, bench, tune, eval, harvest, doctor, distill, train, merge, inspect, models,
 )  # fmt: skip
 ABOUT = """\
 unmask: run diffusion language models, fast.

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from unmask.errors import InputError
+
 Split = Literal["train", "test"]
 Scores = dict[str, float]
 """Figures of one answer or of all of them by name, 0 to 1 unless the task says otherwise."""
@@ -67,8 +69,13 @@ class Files:
 
 
 def whole_prompt(example: Example, style: str) -> Question:
-    """The prompt as the user's turn, in every style."""
-    del style
+    """The prompt as the user's turn: style "chat", the only one.
+
+    Raises:
+        InputError: another style.
+    """
+    if style != "chat":
+        raise InputError(f"style={style!r} is not one of this task, which has chat only")
     return Question(example.prompt)
 
 

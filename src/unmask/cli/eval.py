@@ -1,0 +1,218 @@
+"""`unmask eval`: accuracy and parallelism of a model on tasks, a record for every answer."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from unmask.cli import options, points
+from unmask.cli.screen import Screen
+from unmask.decode.settings import whole_number
+from unmask.errors import InputError
+from unmask.evaluate import examples as tasks
+from unmask.evaluate import provenance
+from unmask.evaluate.journal import Journal, opened
+from unmask.evaluate.questions import ask
+from unmask.evaluate.rank import rank, ranking
+from unmask.evaluate.record import Record, key_of
+from unmask.evaluate.run import Contestant
+from unmask.evaluate.run import run as answer
+from unmask.evaluate.sweep import Kind, combinations
+from unmask.evaluate.task import Example, Task
+from unmask.models.loading import Model, find_folder
+
+NAME = "eval"
+HELP = "measure accuracy and tokens per forward on tasks; sweep a setting; AUP"
+EXAMPLES = """\
+examples:
+  unmask eval --model tiny-fast --count 200
+  unmask eval --model tiny --preset d3llm --sweep threshold=0,0.05,0.1,0.2 --out runs/tiny.jsonl
+  unmask eval --task gsm8k math500 --data ./data --model ./checkpoint --preset d3llm
+  unmask eval --task glue/sst2 --mode likelihood --data ./data --model ./checkpoint
+  unmask eval --harness gsm8k,humaneval --model ./checkpoint --preset d3llm --limit 100
+
+Every answer becomes a line of --out: text, score, tokens up to the stop, forwards (refreshing or
+reading a cache), positions fed, seconds on a warm model, settings, versions. The same command goes
+on where it was interrupted. unmask leaderboard makes tables and plots of such files.
+"""
+MODES = ("generate", "likelihood")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    parser.add_argument(
+        "--task", nargs="+", default=["stories"], metavar="NAME",
+        help=f"{', '.join(sorted(tasks.tasks()))}, or all (default: stories)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--data", type=Path, metavar="DIR", help="folder of data sets (default: the hub's)"
+    )
+    parser.add_argument(
+        "--count", type=int, metavar="N", help="questions of each task (default: all, stories 1000)"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs/eval.jsonl"), metavar="FILE",
+        help="file of records, added to (default: runs/eval.jsonl)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--sweep", action="append", default=[], metavar="OPTION=A,B",
+        help="a decoding option and its values; again for more, all combinations are run",
+    )  # fmt: skip
+    parser.add_argument("--method", metavar="LABEL", help="of the curve (default: model, preset)")
+    parser.add_argument("--style", metavar="NAME", help="how questions are put, if not as usual")
+    parser.add_argument(
+        "--mode", choices=MODES, default="generate",
+        help="likelihood: rank the choices of a task that has some (default: generate)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--samples", type=int, default=32, metavar="N",
+        help="masks drawn for each likelihood (default: 32)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--batch-size", type=int, default=1, metavar="N",
+        help="answers that share a forward (default: 1)",
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print the points as JSON")
+    options.add_model(parser)
+    options.add_decoding(parser)
+    options.add_sampling(parser)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Answer what is not answered yet, then print what it comes to."""
+    for name in ("count", "samples", "batch_size"):
+        if getattr(arguments, name) is not None:
+            whole_number(name, getattr(arguments, name), 1, "a whole number of at least 1")
+    chosen = _tasks(arguments)
+    swept = combinations(arguments.sweep, _kinds())
+    questions = {
+        task.name: tasks.examples(task, arguments.count, data=arguments.data) for task in chosen
+    }
+    model = options.load_model(arguments)
+    who = [_contestant(arguments, model, one) for one in swept]
+    for task in chosen:  # settings that cannot be are told before anything is answered
+        for one in who:
+            one.settings(task)
+            ask(model, task, questions[task.name][0], task.canvas, one.style)
+    with opened(arguments.out) as journal:
+        wanted = _answer(arguments, journal, [(t, w) for t in chosen for w in who], questions)
+    more = points.overall(chosen, questions, wanted)
+    points.show(wanted, more, as_json=arguments.json, where=arguments.out)
+
+
+def _answer(
+    arguments: argparse.Namespace,
+    journal: Journal,
+    pairs: list[tuple[Task, Contestant]],
+    questions: dict[str, list[Example]],
+) -> list[Record]:
+    """All records that were asked for, old and new."""
+    known = {record.key: record for record in journal.records}
+    wanted: list[Record] = []
+    total = sum(len(questions[task.name]) for task, _ in pairs)
+    with bar() as progress:
+        line = progress.add_task("", total=total, right="")
+        for task, who in pairs:
+            point = ", ".join(f"{name} {value}" for name, value in who.swept.items())
+            progress.update(line, description=f"{task.name} {point}".strip())
+            own: list[Record] = []
+            for record in _records(arguments, task, who, questions[task.name], known):
+                if record.key not in known:
+                    journal.write(record)
+                own.append(record)
+                right = sum(one.right for one in own) / len(own)
+                progress.update(line, advance=1, right=f"{right:.1%} right")
+            wanted += sorted(own, key=lambda record: record.index)
+    return wanted
+
+
+def _records(
+    arguments: argparse.Namespace,
+    task: Task,
+    who: Contestant,
+    examples: list[Example],
+    known: dict[str, Record],
+) -> Iterator[Record]:
+    """What is known already, then what is not."""
+    waiting: dict[int, Example] = {}
+    ranked = arguments.mode == "likelihood"
+    settings = ranking(arguments.samples) if ranked else who.settings(task)
+    for number, example in enumerate(examples):
+        key = key_of(who.identity(task, number, arguments.mode, settings))
+        if key in known:
+            yield known[key]
+        else:
+            waiting[number] = example
+    yield from rank(who, task, waiting, arguments.samples) if ranked else answer(who, task, waiting)
+
+
+def _tasks(arguments: argparse.Namespace) -> list[Task]:
+    known = tasks.tasks()
+    named = list(known) if arguments.task == ["all"] else arguments.task
+    if len(set(named)) < len(named):
+        raise InputError(f"task={' '.join(named)!r} names one twice; give each once")
+    found = [tasks.find(name) for name in named]
+    if arguments.mode == "likelihood":
+        found = [task for task in found if task.picks or arguments.task != ["all"]]
+        for task in found:
+            if not task.picks:
+                raise InputError(f"task {task.name} has no choices to rank; drop --mode likelihood")
+        if arguments.sweep:
+            raise InputError("--mode likelihood decodes nothing, so there is nothing to sweep")
+    return found
+
+
+def _kinds() -> dict[str, Kind]:
+    """What reads the values of the options that can be swept."""
+    numbers = {flag[2:].replace("-", "_"): kind for flag, (kind, *_) in options.NUMBERS.items()}
+    named = dict.fromkeys(("schedule", "strategy", "cache", "compat"), str)
+    sampling = {"temperature": float, "top_p": float, "top_k": int, "seed": int}
+    return {**numbers, **named, **sampling, "early_stop": _switch}
+
+
+def _switch(typed: str) -> bool:
+    if typed.lower() not in ("true", "false"):
+        raise ValueError("give true or false")
+    return typed.lower() == "true"
+
+
+def _contestant(arguments: argparse.Namespace, model: Model, swept: dict[str, Any]) -> Contestant:
+    preset, given = options.preset_name(arguments, model), options.overrides(arguments)
+    how = arguments.mode
+    if twice := sorted(given.keys() & swept.keys()):
+        raise InputError(f"{twice[0]} is both swept and given; drop one of the two")
+    return Contestant(
+        model,
+        model.card.name,
+        provenance.fingerprint(find_folder(arguments.model)),
+        preset,
+        arguments.method or f"{model.card.name} {preset if how == 'generate' else how}",
+        given,
+        swept,
+        arguments.style,
+        arguments.batch_size,
+    )
+
+
+def bar() -> Progress:
+    """Counts, accuracy so far, time gone and time left, on standard error."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[right]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    return Progress(*columns, console=Screen(stderr=True))

@@ -1,0 +1,98 @@
+"""unmask eval as a process: figures, resuming after Ctrl-C and after kill -9, bad input."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from unmask.evaluate.record import read
+
+
+def command(*arguments):
+    return [sys.executable, "-m", "unmask", "eval", *map(str, arguments)]
+
+
+def unmask(*arguments):
+    return subprocess.run(
+        command(*arguments), check=False, capture_output=True, text=True, timeout=300
+    )
+
+
+def timeless(path):
+    return {record.key: (record.text, record.forwards, record.tokens) for record in read(path)}
+
+
+def test_points_and_aup(tmp_path):
+    out = tmp_path / "records.jsonl"
+    done = unmask(
+        "--model", "tiny-fast", "--count", 4, "--sweep", "threshold=0.1,0.5", "--out", out
+    )
+    assert done.returncode == 0, done.stderr
+    assert "tiny-fast d3llm" in done.stdout
+    assert "AUP of tiny-fast d3llm on stories" in done.stdout
+    assert "8/8" in done.stderr
+    again = unmask(
+        "--model", "tiny-fast", "--count", 4, "--sweep", "threshold=0.1,0.5", "--out", out, "--json"
+    )
+    found = json.loads(again.stdout)
+    assert [point["answers"] for point in found["points"]] == [4, 4]
+    assert len(out.read_text().splitlines()) == 8  # nothing was answered twice
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_a_run_goes_on(how, tmp_path):
+    out = tmp_path / "records.jsonl"
+    given = ("--model", "tiny", "--preset", "vanilla", "--count", 6, "--out", out)
+    running = subprocess.Popen(command(*given), stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not (out.exists() and out.read_bytes().count(b"\n") >= 2):
+        assert running.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    running.send_signal(how)
+    _, said = running.communicate(timeout=60)
+    if how == signal.SIGINT:
+        assert running.returncode == 130
+        assert "Traceback" not in said
+    before = out.read_bytes()
+    done = unmask(*given)
+    assert done.returncode == 0, done.stderr
+    assert out.read_bytes().startswith(before[: before.rindex(b"\n")])
+    assert len(timeless(out)) == len(list(read(out))) == 6
+    fresh = tmp_path / "fresh.jsonl"
+    assert unmask(*given[:-1], fresh).returncode == 0
+    assert timeless(fresh) == timeless(out)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (("--task", "storys"), "did you mean 'stories'"),
+        (("--task", "stories", "stories"), "names one twice"),
+        (("--sweep", "threshold=0.1", "--threshold", "0.2"), "both swept and given"),
+        (("--count", "0"), "count=0"),
+        (("--mode", "likelihood"), "no choices to rank"),
+        (("--style", "verse"), "style='verse'"),
+        (("--preset", "ar"), "does not fit"),
+        (("--task", "snips", "--data", "/nowhere"), "has no file for task snips"),
+    ],
+)
+def test_bad_input(given, said, tmp_path):
+    out = tmp_path / "records.jsonl"
+    done = unmask(*given, "--out", out)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not out.exists() or not out.read_bytes()
+
+
+def test_a_file_of_something_else_is_kept(tmp_path):
+    out = tmp_path / "notes.txt"
+    out.write_text("my notes\n")
+    done = unmask("--count", 1, "--out", out)
+    assert done.returncode == 2
+    assert "no valid JSON" in done.stderr
+    assert out.read_text() == "my notes\n"

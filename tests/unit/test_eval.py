@@ -1,0 +1,200 @@
+"""Records: what they count, that they repeat, and that a run goes on where it stopped."""
+
+import json
+from dataclasses import asdict, replace
+
+import pytest
+
+from unmask import InputError
+from unmask.evaluate import examples as tasks
+from unmask.evaluate.journal import opened
+from unmask.evaluate.questions import ask, cut, tokens_to_stop
+from unmask.evaluate.record import NAMES, key_of, of_row, read
+from unmask.evaluate.run import Contestant, run
+from unmask.evaluate.sweep import combinations
+from unmask.evaluate.task import Question
+from unmask.models.loading import load
+
+TIMES = ("latency", "seconds")
+KINDS = {"threshold": float, "cache": str, "delay": int}
+
+
+@pytest.fixture(scope="module")
+def model():
+    return load("tiny-fast")
+
+
+@pytest.fixture(scope="module")
+def stories():
+    return tasks.find("stories")
+
+
+def contestant(model, **given):
+    return Contestant(model, "tiny-fast", "0" * 12, "d3llm", "tiny-fast d3llm", **given)
+
+
+def answers(who, task, count):
+    examples = dict(enumerate(tasks.examples(task, count)))
+    return sorted(run(who, task, examples), key=lambda record: record.index)
+
+
+def timeless(record):
+    return {name: value for name, value in asdict(record).items() if name not in TIMES}
+
+
+def test_the_same_run_gives_the_same_records(model, stories):
+    first, second = (answers(contestant(model), stories, 6) for _ in range(2))
+    assert [timeless(one) for one in first] == [timeless(one) for one in second]
+    assert [one.index for one in first] == list(range(6))
+
+
+def test_answers_do_not_hang_on_the_batch(model, stories):
+    alone = answers(contestant(model), stories, 6)
+    together = answers(contestant(model, batch_size=4), stories, 6)
+    assert [one.text for one in alone] == [one.text for one in together]
+    assert [one.forwards for one in alone] == [one.forwards for one in together]
+
+
+def test_counts_of_a_record(model, stories):
+    for record in answers(contestant(model), stories, 6):
+        assert record.forwards == record.refresh_forwards + record.cached_forwards
+        assert record.refresh_forwards == 1  # the sliding cache feeds everything once
+        assert record.tokens == len(model.codec.encode(record.text, plain=True)) + 1
+        assert record.prompt_tokens < record.fed_positions
+        assert record.right == record.scores["accuracy"]
+        assert 0 < record.seconds <= record.latency
+        assert record.settings["max_new_tokens"] == stories.canvas
+        assert record.versions.keys() == {"unmask", "torch", "python"}
+        assert set(asdict(record)) == set(NAMES)
+
+
+def test_seconds_of_a_batch_are_shared(model, stories):
+    records = answers(contestant(model, batch_size=6), stories, 6)
+    assert sum(one.seconds for one in records) < sum(one.latency for one in records)
+    assert max(one.latency for one in records) <= sum(one.seconds for one in records) + 1e-4
+
+
+def test_a_cache_that_is_none_never_reads(model, stories):
+    [record] = answers(contestant(model, overrides={"cache": "none"}), stories, 1)
+    assert record.cached_forwards == 0
+    assert record.refresh_forwards == record.forwards
+
+
+def test_a_stop_string_ends_text_and_count(model, stories):
+    stopped = replace(
+        stories, ask=lambda example, style: Question(example.prompt, stops=("In the end",))
+    )
+    whole, short = (answers(contestant(model), task, 1)[0] for task in (stories, stopped))
+    assert short.text == whole.text[: whole.text.index("In the end")]
+    ids = model.codec.encode(whole.text, plain=True)[: short.tokens]
+    assert "In the end" in model.codec.decode(ids)
+    assert "In the end" not in model.codec.decode(ids[:-1])
+    assert short.forwards == whole.forwards  # what was spent was spent
+
+
+def test_cut():
+    assert cut("a Q: b </s> c", ("</s>", "Q:")) == "a "
+    assert cut("abc", ("x", "")) == "abc"
+
+
+def test_tokens_to_stop(model):
+    ids = model.codec.encode("one two three four", plain=True)
+    assert tokens_to_stop(model.codec, ids, ("never",)) is None
+    assert tokens_to_stop(model.codec, ids, ("four",)) == len(ids)
+
+
+def test_a_temperature_gets_a_seed(model, stories):
+    who = contestant(model, overrides={"temperature": 0.5})
+    first, second = (answers(who, stories, 2) for _ in range(2))
+    assert [one.text for one in first] == [one.text for one in second]
+    assert first[0].settings["seed"] == 0
+
+
+def test_long_prompts_are_cut_at_the_left(model, stories):
+    words = " ".join(["apples"] * 3000)
+    long = replace(stories, ask=lambda example, style: Question(words, chat=False))
+    [example] = tasks.examples(stories, 1)
+    asked = ask(model, long, example, canvas=96)
+    assert len(asked.ids) == model.card.max_length - 96
+    assert asked.left_out > 0
+
+
+def test_a_prefix_stands_behind_the_template(model, stories):
+    task = replace(stories, ask=lambda example, style: Question("Hello", prefix="We solve"))
+    [example] = tasks.examples(stories, 1)
+    text = model.codec.decode(ask(model, task, example, 96).ids, keep_special=True)
+    assert text.endswith("We solve")
+    assert "Hello" in text
+
+
+def test_a_journal_goes_on(model, stories, tmp_path):
+    path = tmp_path / "deep" / "records.jsonl"
+    records = answers(contestant(model), stories, 4)
+    with opened(path) as journal:
+        for record in records[:3]:
+            journal.write(record)
+    with path.open("a") as file:
+        file.write(records[3].line()[:100])  # killed while it wrote
+    with opened(path) as journal:
+        assert [one.index for one in journal.records] == [0, 1, 2]
+        assert key_of(contestant(model).identity(stories, 1, "generate", records[1].settings)) in (
+            one.key for one in journal.records
+        )
+        journal.write(records[3])
+    assert list(read(path)) == records
+
+
+def test_a_journal_has_one_writer(tmp_path):
+    path = tmp_path / "a"
+    with opened(path), pytest.raises(InputError, match="another run"), opened(path):
+        pass
+
+
+@pytest.mark.parametrize("text", ["no json\n", "[1]\n", '{"task": 1}\n', "half a line"])
+def test_a_journal_of_something_else_is_kept(text, tmp_path):
+    path = tmp_path / "a"
+    path.write_text(text)
+    with pytest.raises(InputError), opened(path):
+        pass
+    assert path.read_text() == text
+
+
+def test_a_record_with_a_field_too_many():
+    with pytest.raises(InputError, match="'colour' is missing or unknown"):
+        of_row({**dict.fromkeys(NAMES), "colour": 1}, "a, line 1")
+
+
+def test_combinations():
+    assert combinations([], KINDS) == [{}]
+    found = combinations(["threshold=0.5,0.9", "cache=dual,none"], KINDS)
+    assert found == [
+        {"threshold": bar, "cache": cache} for bar in (0.5, 0.9) for cache in ("dual", "none")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["threshold"], "no values"),
+        (["threshold="], "no values"),
+        (["colour=red"], "not known"),
+        (["threshold=a"], "not understood"),
+        (["threshold=1,1.0"], "a value twice"),
+        (["delay=1", "delay=2"], "given twice"),
+    ],
+)
+def test_sweeps_that_cannot_be(given, said):
+    with pytest.raises(InputError, match=said):
+        combinations(given, KINDS)
+
+
+def test_data_that_is_not_there(tmp_path):
+    with pytest.raises(InputError, match="has no file for task snips"):
+        tasks.examples(tasks.find("snips"), 1, data=tmp_path)
+    (tmp_path / "snips").mkdir()
+    path = tmp_path / "snips" / "test.jsonl"
+    path.write_text(json.dumps({"intent": "Play", "text": "play it"}) + "\n")
+    with pytest.raises(InputError, match="row 1 is no example of snips: no field 'slots'"):
+        tasks.examples(tasks.find("snips"), 1, data=tmp_path)
+    with pytest.raises(InputError, match="did you mean 'stories'"):
+        tasks.find("storys")
