@@ -19,15 +19,18 @@ from unmask.cli import (
     generate,
     harvest,
     inspect,
+    leaderboard,
     merge,
     models,
+    plot,
     train,
     tune,
 )
 from unmask.errors import UnmaskError
 
 COMMANDS = (
-    generate, chat, bench, tune, eval, harvest, doctor, distill, train, merge, inspect, models,
+    generate, chat, bench, tune, eval, leaderboard, plot, harvest, doctor, distill, train, merge,
+    inspect, models,
 )  # fmt: skip
 ABOUT = """\
 unmask: run diffusion language models, fast.

@@ -64,7 +64,7 @@ def tables(measured: Sequence[Curve], families: Sequence[str] = ()) -> list[Tabl
         for family, theirs in _same_questions(task, families):
             curves = [*own, *published.curves(family, theirs)]
             note = f"Published as {theirs}. {PROTOCOL}"
-            found.extend(_table(task, f"beside the {family} family", curves, (note,)))
+            found.extend(_table(task, f"with published {family}", curves, (note,)))
     for family in families:
         for task in published.tasks(family):
             if published.OURS.get(task) not in tasks:
@@ -96,7 +96,7 @@ def _same_questions(task: str, families: Iterable[str]) -> list[tuple[str, str]]
 
 
 def _published_table(family: str, task: str) -> list[Table]:
-    return _table(task, f"{family} family, published", published.curves(family, task), ())
+    return _table(task, f"{family}, published", published.curves(family, task), ())
 
 
 def _table(task: str, company: str, curves: Sequence[Curve], notes: tuple[str, ...]) -> list[Table]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from unmask.evaluate.curve import MEASURED, Scored
 from unmask.evaluate.intervals import Interval
@@ -31,23 +32,43 @@ LEGEND = (
 )
 
 
-def markdown(tables: Sequence[Table], averages: Sequence[Average]) -> str:
-    """The whole leaderboard as one page."""
+def markdown(
+    tables: Sequence[Table],
+    averages: Sequence[Average],
+    pictures: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+) -> str:
+    """The whole leaderboard as one page. ``pictures``: files by theme, by title of the section."""
     parts = ["# Leaderboard", LEGEND]
     for table in tables:
         parts.append(f"## {table.title}")
+        parts.extend(_picture(table.title, pictures))
         parts.append(_grid(HEADS, [cells(row) for row in table.rows]))
         parts.append(f"Best accuracy (scale of AUP): {table.best:.2f} %.")
         parts.extend(table.notes)
     for company in dict.fromkeys(one.company for one in averages):
         own = [one for one in averages if one.company == company]
-        parts.append(f"## Mean AUP, {company}")
+        parts.append(f"## {mean_title(company)}")
+        parts.extend(_picture(mean_title(company), pictures))
         rows = [
             (one.label, f"{one.area:.2f}", f"{one.own:.2f}", f"{one.tasks} of {one.of}")
             for one in own
         ]
         parts.append(_grid(("method", "AUP", "AUP, own best", "tasks"), rows))
     return "\n\n".join(parts) + "\n"
+
+
+def mean_title(company: str) -> str:
+    """Of the section with a company's averages."""
+    return f"Mean AUP, {company}"
+
+
+def _picture(title: str, pictures: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """The one that suits the reader's background, where there are two."""
+    files = pictures.get(title, {})
+    if {"light", "dark"} <= files.keys():
+        dark = f'<source media="(prefers-color-scheme: dark)" srcset="{files["dark"]}">'
+        return [f'<picture>{dark}<img alt="{title}" src="{files["light"]}"></picture>']
+    return [f"![{title}]({file})" for file in files.values()]
 
 
 def table_csv(tables: Sequence[Table]) -> str:
@@ -61,19 +82,22 @@ def table_csv(tables: Sequence[Table]) -> str:
     return out.getvalue()
 
 
-def cells(row: Scored) -> tuple[str, ...]:
-    """A row for people, under ``HEADS``."""
+def cells(row: Scored, brief: bool = False) -> tuple[str, ...]:
+    """A row for people, under ``HEADS``; ``brief``: intervals of accuracy and AUP only."""
     curve, dot = row.curve, row.curve.operating()
     dropped = f", {row.dropped} out" if row.dropped else ""
+    rate, speed, own = (
+        Interval(one.value) if brief and one else one for one in (dot.rate, dot.speed, row.own)
+    )
     return (
         curve.label,
         curve.source if curve.source == MEASURED else f"published, {curve.source}",
         f"{len(curve.dots)}{dropped}",
-        _shown(dot.rate, 2),
+        _shown(rate, 2),
         _shown(dot.accuracy, 2 if dot.accuracy.low is None else 1),
-        _shown(dot.speed, 0) if dot.speed else "",
-        _shown(row.area, 1),
-        _shown(row.own, 1),
+        _shown(speed, 0),
+        _shown(row.area, 2 if row.area.low is None else 1),
+        _shown(own, 2 if row.area.low is None else 1),
     )
 
 
@@ -93,7 +117,9 @@ def _plain(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def _shown(interval: Interval, digits: int) -> str:
+def _shown(interval: Interval | None, digits: int) -> str:
+    if interval is None:
+        return ""
     text = f"{interval.value:,.{digits}f}"
     if interval.low is None or interval.high is None:
         return text

@@ -19,6 +19,8 @@ from unmask.evaluate.plots.style import Theme, applied, find, look
 WIDTH = 6.4  # inches
 BAR = 0.3  # inches from bar to bar
 EDGE = 0.5  # inches of a panel besides its bars
+ROOM = 1.15
+"""Width by that of the longest bar, so that its number fits in."""
 FIGURES = {
     "aup": "AUP",
     "own-aup": "AUP, own best",
@@ -92,6 +94,8 @@ def draw(
         rows = drawn.subplots(
             len(found), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": heights}
         )
+        bars = [bar.figure for panel in found for bar in panel.bars]
+        rows[0, 0].set_xlim(0, ROOM * max(max(bar.value, bar.high or 0) for bar in bars))
         for panel, axes in zip(found, rows[:, 0], strict=True):
             _panel(axes, panel, labels, style)
         rows[-1, 0].set_xlabel(FIGURES[figure])
@@ -121,8 +125,6 @@ def _panel(axes: Axes, panel: Panel, labels: Sequence[str], style: Theme) -> Non
     axes.grid(visible=False, axis="y")
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
-    axes.margins(x=0.12)
-    axes.set_xlim(left=0)
 
 
 def _value(row: Scored, figure: str) -> Interval | None:

@@ -84,7 +84,7 @@ def draw(
             ScalarMappable(scale, shades), ax=axes, location="bottom", aspect=45, pad=0.04
         )
         bar.outline.set_visible(False)
-        bar.set_label("written by forward", fontsize=9)
+        bar.set_label("written by forward (faint: behind the end of the text)", fontsize=9)
         bar.ax.xaxis.set_major_locator(FixedLocator(_ticks(last)))
         bar.ax.xaxis.set_minor_locator(NullLocator())
         bar.ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

@@ -46,7 +46,7 @@ def draw(
     with applied(style):
         figure = Figure(SIZE)
         FigureCanvasAgg(figure)
-        figure.set_layout_engine("constrained", w_pad=0.1, h_pad=0.1)
+        figure.set_layout_engine("constrained", w_pad=0.25, h_pad=0.1)
         axes = figure.add_subplot(projection="polar")
         assert isinstance(axes, PolarAxes)
         _web(axes, [f"{t.task}\n{top:,.0f}" for t, top in zip(tables, best, strict=True)], style)
@@ -93,7 +93,7 @@ def _web(axes: PolarAxes, names: Sequence[str], style: Theme) -> None:
 
 def _loop(axes: PolarAxes, label: str, shares: Sequence[float], own: Look) -> None:
     angles, values = [*_angles(len(shares)), 0.0], [*shares, shares[0]]
-    axes.fill(angles, values, color=own.colour, alpha=0.06, zorder=2)
+    axes.fill(angles, values, color=own.colour, alpha=0.03, zorder=2)
     axes.plot(
         angles,
         values,
