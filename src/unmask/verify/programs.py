@@ -2,7 +2,9 @@
 
 This is the post-processing behind the published HumanEval and MBPP figures (Fast-dLLM, dParallel,
 d3LLM): the text between the first fence and the next, of its first 100 lines the longest span that
-parses, and of that the imports, classes, assignments and functions that can be reached.
+parses, and of that the imports, classes, assignments and functions that can be reached. Unlike
+there, helpers stay that return nothing, and those that only the tests call (HumanEval/50 could not
+be solved otherwise).
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ QUIET = threading.Lock()  # Python's warning filters are one for all threads
 UNPARSABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
 
 
-def program_of(text: str, head: str = "", entry: str | None = None) -> str:
+def program_of(text: str, head: str = "", entry: str | None = None, tests: str = "") -> str:
     """The program in an answer, "" if there is none.
 
     An answer may go on with ``head`` at once, as one does that began inside a fence, or have its
@@ -35,9 +37,10 @@ def program_of(text: str, head: str = "", entry: str | None = None) -> str:
         text: what a model wrote; anything.
         head: code that the answer goes on with (HumanEval's prompt), put before it.
         entry: the function to be tested; without it any function will do.
+        tests: what they name stays as well.
     """
     for code in dict.fromkeys((text.partition(FENCE)[0], fenced(text))):
-        program = sanitised(f"{head}\n{code}" if head else code, entry)
+        program = sanitised(f"{head}\n{code}" if head else code, entry, tests)
         if _defines(program, entry):
             return program
     return ""
@@ -50,8 +53,8 @@ def fenced(text: str) -> str:
     return text[opening.end() :].partition(FENCE)[0] if opening else text
 
 
-def sanitised(text: str, entry: str | None = None) -> str:
-    """The longest valid span of ``text``, cut down to definitions that ``entry`` reaches.
+def sanitised(text: str, entry: str | None = None, tests: str = "") -> str:
+    """The longest valid span of ``text``, cut down to definitions that ``entry`` or tests reach.
 
     Functions without ``return`` or ``yield`` go, unless one that stays calls them: they are the
     stubs of a repeated prompt. Of functions and classes with one name the last stays.
@@ -59,9 +62,9 @@ def sanitised(text: str, entry: str | None = None) -> str:
     tree = _parsed(longest_valid(text))
     if tree is None:
         return ""
+    wanted = None if entry is None else {entry, *_words(tests)}
     try:
-        kept = ast.Module(_kept(tree.body, entry), [])
-        return ast.unparse(kept)
+        return ast.unparse(ast.Module(_kept(tree.body, wanted), []))
     except UNPARSABLE:
         return ""
 
@@ -112,12 +115,16 @@ def _parse(text: str) -> ast.Module:
         return ast.parse(text)
 
 
-def _kept(body: list[ast.stmt], entry: str | None) -> list[ast.stmt]:
-    """What stays, in its order."""
+def _kept(body: list[ast.stmt], wanted: set[str] | None) -> list[ast.stmt]:
+    """What stays, in its order; None wants all."""
     named = [node for node in body if isinstance(node, NAMED)]
     last = {node.name: node for node in sorted(named, key=_answers)}  # those that answer go last
     able = [node for node in body if isinstance(node, ASSIGNMENTS) or node in last.values()]
-    roots = [node for node in able if _answers(node) and entry in (None, *_names(node))]
+    roots = [
+        node
+        for node in able
+        if _answers(node) and (wanted is None or wanted.intersection(_names(node)))
+    ]
     reached = _reached(roots, able)
     return [node for node in body if isinstance(node, IMPORTS) or node in reached]
 
@@ -141,7 +148,12 @@ def _names(node: ast.stmt) -> list[str]:
     return []
 
 
-def _mentioned(node: ast.stmt) -> set[str]:
+def _words(tests: str) -> set[str]:
+    tree = _parsed(tests)
+    return set() if tree is None else _mentioned(tree)
+
+
+def _mentioned(node: ast.AST) -> set[str]:
     parts = list(ast.walk(node))
     names = {part.id for part in parts if isinstance(part, ast.Name)}
     return names | {part.attr for part in parts if isinstance(part, ast.Attribute)}

@@ -60,9 +60,9 @@ def score(example: Example, text: str) -> Scores:
     Raises:
         InputError: this system cannot confine a program.
     """
-    entry = example.facts["entry"]
-    program = program_of(text, example.prompt, entry)
-    right = bool(program) and run(program, tests=example.facts["tests"], shown=[entry]).passed
+    entry, tests = example.facts["entry"], example.facts["tests"]
+    program = program_of(text, example.prompt, entry, tests)
+    right = bool(program) and run(program, tests=tests, shown=[entry]).passed
     return {"accuracy": float(right)}
 
 
