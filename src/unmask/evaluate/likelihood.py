@@ -10,8 +10,8 @@ every token with probability t, t uniform in (0, 1), and weigh the sum by 1 / t.
 number. Given t, a certain number l is masked with probability C(L, l) t^l (1-t)^(L-l), whose
 integral over t is 1 / (L + 1) for every l from 0 on, and the mean of 1 / t given l is (L + 1) / l
 (a quotient of two beta integrals). So size l counts 1 / (L + 1) * (L + 1) / l = 1 / l, as above,
-and l = 0 nothing. Here l is not drawn, which has less variance. LLaDA (Nie et al. 2025) is evaluated
-with l, Dream with t; all masked families are scored by the first form.
+and l = 0 nothing. Here l is not drawn, which has less variance. LLaDA (Nie et al. 2025) is
+evaluated with l, Dream with t; all masked families are scored by the first form.
 
 As in decoding (`decode/proposal.py`), the mask token is forbidden and the others share its
 probability. A causal model is scored as it stands, so that its figures are anybody's.
