@@ -11,7 +11,7 @@ CASES = json.loads((Path(__file__).parent.parent / "golden" / "aup.json").read_t
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
-def test_the_published_areas(case):
+def test_the_areas_of_the_reference(case):
     points = [tuple(point) for point in case["points"]]
     assert aup(points, case["y_max"], case["alpha"]).value == pytest.approx(case["aup"], rel=1e-9)
 

@@ -30,7 +30,7 @@ Without --out the tables are printed, and nothing is written. With it the folder
 leaderboard.md, leaderboard.csv and plots; the same records give the same files. In brackets: 95 %
 intervals. Published curves stand beside ours only where the questions are the same.
 """
-WIDTH = 130  # of a table in a file or pipe
+WIDTH = 140  # of a table in a file or pipe
 THEMES = {"light": ("light",), "dark": ("dark",), "both": ("light", "dark")}
 
 

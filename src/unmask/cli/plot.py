@@ -27,37 +27,46 @@ examples:
   unmask generate "Tom has 3 pens. How many pens does Tom have now?" --save a.trajectory
   unmask plot heat a.trajectory b.trajectory --names d3llm vanilla --block-length 16 --out heat.svg
 
-curves: accuracy over tokens per forward, one task. radar: AUP of every task. bars: one figure of
-every method. heat: which forward wrote which position. The same input gives the same file.
+unmask plot KIND --help shows the options of a kind. The same input gives the same file.
 """
-KINDS = ("curves", "radar", "bars", "heat")
+KINDS = {
+    "curves": "accuracy over tokens per forward, of one task",
+    "radar": "AUP of every task",
+    "bars": "one figure of every method, by task",
+    "heat": "which forward wrote which position of an answer",
+}
 FIGURES = ("aup", "own-aup", "tokens-per-forward", "tokens-per-second", "accuracy")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """The command's options."""
-    parser.add_argument("kind", choices=KINDS, help="what to draw")
-    parser.add_argument(
-        "files", nargs="*", type=Path, metavar="FILE", help="records; for heat: trajectories"
-    )
-    parser.add_argument(
-        "--out", type=Path, required=True, metavar="FILE", help="ends in .svg, .png or .pdf"
-    )
-    parser.add_argument(
-        "--theme", choices=["light", "dark"], default="light", help="(default: light)"
-    )
-    parser.add_argument("--title", help="instead of the one made up")
-    runs.add_families(parser)
-    parser.add_argument("--task", metavar="NAME", help="curves, bars: of this task only")
-    parser.add_argument(
-        "--figure", choices=FIGURES, default="aup", help="bars: of what (default: aup)"
-    )
-    parser.add_argument(
-        "--names", nargs="+", metavar="NAME", help="heat: what to call the trajectories"
-    )
-    parser.add_argument(
-        "--block-length", type=int, metavar="N", help="heat: mark borders of blocks"
-    )
+    """The command's kinds, each with its options."""
+    kinds = parser.add_subparsers(dest="kind", metavar="KIND", required=True)
+    for kind, about in KINDS.items():
+        own = kinds.add_parser(kind, help=about, description=about[0].upper() + about[1:] + ".")
+        what = "trajectories" if kind == "heat" else "records, JSON lines, also gzipped"
+        own.add_argument("files", nargs="*", type=Path, metavar="FILE", help=what)
+        own.add_argument(
+            "--out", type=Path, required=True, metavar="FILE", help="ends in .svg, .png or .pdf"
+        )
+        own.add_argument(
+            "--theme", choices=["light", "dark"], default="light", help="(default: light)"
+        )
+        if kind != "bars":
+            own.add_argument("--title", help="instead of the one made up")
+        if kind == "heat":
+            _add_heat(own)
+            continue
+        runs.add_families(own)
+        own.set_defaults(task=None)
+        if kind != "radar":
+            own.add_argument("--task", metavar="NAME", help="of this task only")
+        if kind == "bars":
+            own.add_argument("--figure", choices=FIGURES, default="aup", help="(default: aup)")
+
+
+def _add_heat(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--names", nargs="+", metavar="NAME", help="what to call the trajectories")
+    parser.add_argument("--block-length", type=int, metavar="N", help="mark borders of blocks")
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -23,6 +23,7 @@ WIDE = 12.0
 """From this ratio of rates on, their axis is logarithmic."""
 MOST = 8
 """Names beside their curves; more are easier to find in a key."""
+KEY = 0.41  # inches of a name in the key
 CLOSE = 1.0
 """Points of accuracy within which slowest settings are taken to share one band."""
 
@@ -174,7 +175,7 @@ def _name(figure: Figure, axes: Axes, rows: Sequence[Scored], looks: dict[str, L
         )
         for row in rows
     ]
-    figure.set_size_inches(SIZE[0] + 1.6, SIZE[1])
+    figure.set_size_inches(SIZE[0] + 1.6, max(SIZE[1], KEY * len(rows) + 0.3))
     figure.legend(
         handles=handles, loc="outside right upper", fontsize=9, handlelength=2.6, labelspacing=0.8
     )
