@@ -13,7 +13,11 @@ from unmask.errors import InputError
 from unmask.evaluate.leaderboard import Table
 from unmask.evaluate.plots.style import Look, Theme, applied, find, look
 
-SIZE = (6.8, 4.8)
+SIZE = (7.2, 4.8)
+PLACE = (0.17, 0.15, 0.44, 0.66)
+"""Left, bottom, width and height of the circle in the figure; the rest is for names."""
+KEY = 0.985
+"""Right end of the key in the figure."""
 LEAST = 3
 """Tasks; fewer span no area."""
 RINGS = (0.25, 0.5, 0.75, 1.0)
@@ -46,16 +50,22 @@ def draw(
     with applied(style):
         figure = Figure(SIZE)
         FigureCanvasAgg(figure)
-        figure.set_layout_engine("constrained", w_pad=0.25, h_pad=0.1)
-        axes = figure.add_subplot(projection="polar")
+        # By hand: automatic layouts look at the circle and forget the names around it.
+        axes = figure.add_axes(PLACE, projection="polar")
         assert isinstance(axes, PolarAxes)
         _web(axes, [f"{t.task}\n{top:,.0f}" for t, top in zip(tables, best, strict=True)], style)
         for label in sorted(shared, key=lambda one: -sum(shares[one])):
             _loop(axes, label, shares[label], look(style, labels.index(label)))
-        figure.legend(loc="outside right center", fontsize=9, handlelength=2.6, labelspacing=0.8)
-        figure.suptitle(title, x=0.02, ha="left", fontsize=11.5, fontweight="bold")
+        figure.legend(
+            loc="center right",
+            bbox_to_anchor=(KEY, 0.5),
+            fontsize=9,
+            handlelength=2.6,
+            labelspacing=0.8,
+        )
+        figure.suptitle(title, x=0.02, y=0.97, ha="left", fontsize=11.5, fontweight="bold")
         note = "AUP as a share of the best one; its value stands at the spoke"
-        figure.supxlabel(note, fontsize=8, color=style.muted, x=0.02, ha="left")
+        figure.supxlabel(note, fontsize=8, color=style.muted, x=0.02, y=0.02, ha="left")
     return figure
 
 
