@@ -41,10 +41,7 @@ def draw(
     if not shared:
         raise InputError(f"{title}: no method stands in all tasks; evaluate one on each of them")
     best = [max(area.values()) for area in areas]
-    shares = {
-        label: [area[label] / top if top else 0.0 for area, top in zip(areas, best, strict=True)]
-        for label in shared
-    }
+    shares = {label: _shares([area[label] for area in areas], best) for label in shared}
     style = find(theme)
     labels = list(dict.fromkeys([*order, *shared]))
     with applied(style):
@@ -56,17 +53,26 @@ def draw(
         _web(axes, [f"{t.task}\n{top:,.0f}" for t, top in zip(tables, best, strict=True)], style)
         for label in sorted(shared, key=lambda one: -sum(shares[one])):
             _loop(axes, label, shares[label], look(style, labels.index(label)))
-        figure.legend(
-            loc="center right",
-            bbox_to_anchor=(KEY, 0.5),
-            fontsize=9,
-            handlelength=2.6,
-            labelspacing=0.8,
-        )
-        figure.suptitle(title, x=0.02, y=0.97, ha="left", fontsize=11.5, fontweight="bold")
-        note = "AUP as a share of the best one; its value stands at the spoke"
-        figure.supxlabel(note, fontsize=8, color=style.muted, x=0.02, y=0.02, ha="left")
+        _write(figure, title, style)
     return figure
+
+
+def _write(figure: Figure, title: str, style: Theme) -> None:
+    """Key, title and what the numbers are."""
+    figure.legend(
+        loc="center right",
+        bbox_to_anchor=(KEY, 0.5),
+        fontsize=9,
+        handlelength=2.6,
+        labelspacing=0.8,
+    )
+    figure.suptitle(title, x=0.02, y=0.97, ha="left", fontsize=11.5, fontweight="bold")
+    note = "AUP as a share of the best one; its value stands at the spoke"
+    figure.supxlabel(note, fontsize=8, color=style.muted, x=0.02, y=0.02, ha="left")
+
+
+def _shares(values: Sequence[float], best: Sequence[float]) -> list[float]:
+    return [value / top if top else 0.0 for value, top in zip(values, best, strict=True)]
 
 
 def _web(axes: PolarAxes, names: Sequence[str], style: Theme) -> None:
