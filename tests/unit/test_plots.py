@@ -161,4 +161,4 @@ def test_without_matplotlib_the_message_says_what_to_install():
     code = "import sys; sys.modules['matplotlib'] = None; from unmask.evaluate.plots import curves"
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
     assert "InputError" in done.stderr
-    assert "pip install 'unmask[plot]'" in done.stderr
+    assert "pip install 'unmask[eval]'" in done.stderr

@@ -5,4 +5,4 @@ from importlib.util import find_spec
 from unmask.errors import InputError
 
 if find_spec("matplotlib") is None:
-    raise InputError("plots need matplotlib, which is not installed; pip install 'unmask[plot]'")
+    raise InputError("plots need matplotlib, which is not installed; pip install 'unmask[eval]'")
