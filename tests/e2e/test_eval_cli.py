@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -96,3 +97,63 @@ def test_a_file_of_something_else_is_kept(tmp_path):
     assert done.returncode == 2
     assert "no valid JSON" in done.stderr
     assert out.read_text() == "my notes\n"
+
+
+def test_all_tasks_whose_data_is_at_hand(tmp_path):
+    """tests/data is laid out as a user's data folder."""
+    data = Path(__file__).parent.parent / "data"
+    done = unmask(
+        "--task", "all", "--data", data, "--count", 1, "--max-new-tokens", 4, "--batch-size", 4,
+        "--model", "tiny", "--out", tmp_path / "records.jsonl", "--json",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = {point["task"] for point in json.loads(done.stdout)["points"]}
+    assert {"stories", "gsm8k", "math500", "squad", "glue/sst2", "translation/de-en"} <= found
+    assert "left out: " in done.stderr  # snips is not there
+
+
+def test_choices_are_ranked(tmp_path):
+    data = Path(__file__).parent.parent / "data"
+    done = unmask(
+        "--task", "glue/sst2", "glue/cola", "--mode", "likelihood", "--samples", 4, "--count", 2,
+        "--data", data, "--model", "tiny", "--out", tmp_path / "records.jsonl",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "matthews" in done.stdout
+    for record in read(tmp_path / "records.jsonl"):
+        assert record.mode == "likelihood"
+        likely = {
+            name.removeprefix("log-likelihood of "): value
+            for name, value in record.scores.items()
+            if name.startswith("log-likelihood of ")
+        }
+        assert record.text == max(likely, key=likely.__getitem__)
+
+
+def test_harness_needs_its_own_options(tmp_path):
+    done = unmask("--harness", "no_such_task", "--sweep", "threshold=1")
+    assert done.returncode == 2
+    assert "--sweep is for our own tasks" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_task_of_the_harness(tmp_path):
+    pytest.importorskip("lm_eval")
+    folder = tmp_path / "tasks"
+    folder.mkdir()
+    data = Path(__file__).parent.parent / "data" / "harness"
+    for path in data.iterdir():
+        text = path.read_text().replace("HERE", str(folder))
+        (folder / path.name).write_text(text)
+    out = tmp_path / "results.json"
+    name = next(
+        line.split(":")[1].strip()
+        for line in (folder / "generate.yaml").read_text().splitlines()
+        if line.startswith("task:")
+    )
+    done = unmask(
+        "--harness", name, "--include-path", folder, "--count", 2, "--model", "tiny", "--out", out
+    )
+    assert done.returncode == 0, done.stderr
+    assert name in done.stdout
+    assert json.loads(out.read_text())["results"][name]

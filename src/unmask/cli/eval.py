@@ -16,7 +16,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from unmask.cli import options, points
+from unmask.cli import harness, options, points
 from unmask.cli.screen import Screen
 from unmask.decode.settings import whole_number
 from unmask.errors import InputError
@@ -40,19 +40,20 @@ examples:
   unmask eval --model tiny --preset d3llm --sweep threshold=0,0.05,0.1,0.2 --out runs/tiny.jsonl
   unmask eval --task gsm8k math500 --data ./data --model ./checkpoint --preset d3llm
   unmask eval --task glue/sst2 --mode likelihood --data ./data --model ./checkpoint
-  unmask eval --harness gsm8k,humaneval --model ./checkpoint --preset d3llm --limit 100
+  unmask eval --harness gsm8k,arc_easy --model ./checkpoint --preset d3llm --count 100 --chat
 
 Every answer becomes a line of --out: text, score, tokens up to the stop, forwards (refreshing or
 reading a cache), positions fed, seconds on a warm model, settings, versions. The same command goes
 on where it was interrupted. unmask leaderboard makes tables and plots of such files.
 """
+OUT = Path("runs/eval.jsonl")
 MODES = ("generate", "likelihood")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     parser.add_argument(
-        "--task", nargs="+", default=["stories"], metavar="NAME",
+        "--task", nargs="+", metavar="NAME",
         help=f"{', '.join(sorted(tasks.tasks()))}, or all (default: stories)",
     )  # fmt: skip
     parser.add_argument(
@@ -62,7 +63,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--count", type=int, metavar="N", help="questions of each task (default: all, stories 1000)"
     )
     parser.add_argument(
-        "--out", type=Path, default=Path("runs/eval.jsonl"), metavar="FILE",
+        "--out", type=Path, metavar="FILE",
         help="file of records, added to (default: runs/eval.jsonl)",
     )  # fmt: skip
     parser.add_argument(
@@ -84,6 +85,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="answers that share a forward (default: 1)",
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print the points as JSON")
+    harness.add_options(parser)
     options.add_model(parser)
     options.add_decoding(parser)
     options.add_sampling(parser)
@@ -94,21 +96,24 @@ def run(arguments: argparse.Namespace) -> None:
     for name in ("count", "samples", "batch_size"):
         if getattr(arguments, name) is not None:
             whole_number(name, getattr(arguments, name), 1, "a whole number of at least 1")
+    if arguments.harness:
+        harness.run(arguments)
+        return
     chosen = _tasks(arguments)
     swept = combinations(arguments.sweep, _kinds())
-    questions = {
-        task.name: tasks.examples(task, arguments.count, data=arguments.data) for task in chosen
-    }
+    questions = _questions(arguments, chosen)
+    chosen = [task for task in chosen if task.name in questions]
     model = options.load_model(arguments)
     who = [_contestant(arguments, model, one) for one in swept]
     for task in chosen:  # settings that cannot be are told before anything is answered
         for one in who:
             one.settings(task)
             ask(model, task, questions[task.name][0], task.canvas, one.style)
-    with opened(arguments.out) as journal:
+    out = arguments.out or OUT
+    with opened(out) as journal:
         wanted = _answer(arguments, journal, [(t, w) for t in chosen for w in who], questions)
     more = points.overall(chosen, questions, wanted)
-    points.show(wanted, more, as_json=arguments.json, where=arguments.out)
+    points.show(wanted, more, as_json=arguments.json, where=out)
 
 
 def _answer(
@@ -158,8 +163,8 @@ def _records(
 
 
 def _tasks(arguments: argparse.Namespace) -> list[Task]:
-    known = tasks.tasks()
-    named = list(known) if arguments.task == ["all"] else arguments.task
+    named = arguments.task or ["stories"]
+    named = list(tasks.tasks()) if named == ["all"] else named
     if len(set(named)) < len(named):
         raise InputError(f"task={' '.join(named)!r} names one twice; give each once")
     found = [tasks.find(name) for name in named]
@@ -170,6 +175,19 @@ def _tasks(arguments: argparse.Namespace) -> list[Task]:
                 raise InputError(f"task {task.name} has no choices to rank; drop --mode likelihood")
         if arguments.sweep:
             raise InputError("--mode likelihood decodes nothing, so there is nothing to sweep")
+    return found
+
+
+def _questions(arguments: argparse.Namespace, chosen: list[Task]) -> dict[str, list[Example]]:
+    """By task; of all tasks, those whose data is at hand, and a line about each of the others."""
+    found: dict[str, list[Example]] = {}
+    for task in chosen:
+        try:
+            found[task.name] = tasks.examples(task, arguments.count, data=arguments.data)
+        except InputError as error:
+            if arguments.task != ["all"]:
+                raise
+            Screen(stderr=True).print(f"left out: {error}", soft_wrap=True)
     return found
 
 

@@ -17,6 +17,7 @@ from unmask.evaluate.metrics import Point, curves, points
 from unmask.evaluate.record import Record
 from unmask.evaluate.task import Example, Scores, Task
 
+WIDTH = 120  # of the table in a file or pipe
 Overall = Mapping[tuple[str, str], Scores]
 """Figures over all answers by task and (swept settings as text)."""
 
@@ -54,6 +55,8 @@ def show(records: Sequence[Record], more: Overall, *, as_json: bool, where: Path
         print(json.dumps({"records": str(where), "points": entries, "aup": summed}))
         return
     screen = Screen()
+    if not screen.is_terminal:
+        screen.width = WIDTH
     for method, group in itertools.groupby(found, key=lambda point: point.setup.method):
         screen.print(f"\n[bold]{method}[/]")
         screen.print(_table(list(group), more))
@@ -68,22 +71,26 @@ def show(records: Sequence[Record], more: Overall, *, as_json: bool, where: Path
 
 def _table(found: Sequence[Point], more: Overall) -> Table:
     table = Table(box=None, pad_edge=False)
-    for name in ("task", "swept"):
-        table.add_column(name, overflow="fold")
-    for name in ("answers", "right (95 %)", "TPF", "forwards", "tokens/s"):
+    figures = [more.get(_key(point), {}) for point in found]
+    swept, also = any(point.swept for point in found), any(figures)
+    table.add_column("task", no_wrap=True)
+    for name in ("swept",) * swept:
+        table.add_column(name, no_wrap=True)
+    for name in ("answers", "score (95 %)", "TPF", "forwards", "tokens/s"):
         table.add_column(name, justify="right", no_wrap=True)
-    for point in found:
-        figures = more.get(_key(point), {})
-        named = ", ".join(f"{name} {value:.2f}" for name, value in figures.items())
+    for name in ("",) * also:
+        table.add_column(name, overflow="fold")
+    for point, own in zip(found, figures, strict=True):
         share = point.accuracy
         table.add_row(
-            f"{point.setup.task}\n[dim]{named}[/]" if named else point.setup.task,
-            _swept(point.swept) or "-",
+            point.setup.task,
+            *(_swept(point.swept),) * swept,
             str(point.answers),
             f"{share.value:.1f} % [dim]({share.low:.1f} to {share.high:.1f})[/]",
             _value(point.tokens_per_forward, ".2f") if point.tokens else "-",
             f"{point.forwards:.1f}",
             _value(point.tokens_per_second, ".0f") if point.tokens else "-",
+            *(", ".join(f"{name} {value:.2f}" for name, value in own.items()),) * also,
         )
     return table
 

@@ -125,7 +125,7 @@ class UnmaskLM(TemplateLM):  # type: ignore[misc]  # untyped
                 f"chat template {chat_template!r} is not known: a checkpoint has one; "
                 "give --apply_chat_template without a name"
             )
-        return self._template()._source if chat_template else ""
+        return self._template().source if chat_template else ""
 
     def apply_chat_template(
         self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True

@@ -19,7 +19,10 @@ ROLES = ("system", "user", "assistant")
 
 
 class ChatTemplate:
-    """A Jinja template as Hugging Face checkpoints carry it; it can read messages, nothing else."""
+    """A Jinja template as Hugging Face checkpoints carry it; it can read messages, nothing else.
+
+    ``source``: its text.
+    """
 
     def __init__(self, source: str, settings: dict[str, Any]) -> None:
         environment = ImmutableSandboxedEnvironment(
@@ -27,7 +30,7 @@ class ChatTemplate:
         )
         environment.globals |= {"raise_exception": _refuse, "strftime_now": _now}
         environment.filters["tojson"] = _json
-        self._environment, self._source = environment, source
+        self._environment, self.source = environment, source
         names = ("bos_token", "eos_token", "pad_token")
         self._tokens = {name: _content(settings.get(name)) for name in names}
 
@@ -39,7 +42,7 @@ class ChatTemplate:
         """
         check(messages)
         try:  # parsed here, for users of token ids need no template
-            template = self._environment.from_string(self._source)
+            template = self._environment.from_string(self.source)
             return template.render(
                 messages=list(messages), add_generation_prompt=True, **self._tokens
             )

@@ -50,7 +50,7 @@ TASKS = (
         about="a spoken command to its intent and slots",
         licence="CC0-1.0",
         canvas=CANVAS,
-        source=Files(("slu/snips_test.jsonl.gz", "snips/test.jsonl"), None, example),
+        source=Files(("slu/snips_test.jsonl", "snips/test.jsonl"), None, example),
         score=lambda example, text: {"accuracy": float(score(example, text))},
     ),
 )

@@ -1,0 +1,66 @@
+"""`unmask eval --harness`: tasks of lm-eval, its own table."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from unmask.cli import options
+from unmask.cli.screen import Screen
+from unmask.errors import InputError
+from unmask.evaluate import harness
+from unmask.evaluate.likelihood import Effort
+from unmask.files import reason_of
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options that only lm-eval's tasks need."""
+    group = parser.add_argument_group("tasks of lm-eval")
+    group.add_argument(
+        "--harness",
+        metavar="A,B",
+        help="lm-eval's tasks, groups or files",
+    )
+    group.add_argument("--include-path", type=Path, metavar="DIR", help="folder of further tasks")
+    group.add_argument("--shots", type=int, metavar="N", help="worked examples in the prompt")
+    group.add_argument("--chat", action="store_true", help="use the chat template")
+    group.add_argument(
+        "--unsafe", action="store_true",
+        help="allow lm-eval's code tasks, which run what a model wrote without a sandbox",
+    )  # fmt: skip
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Ask, print the table, write results and answers to --out."""
+    for name, given in (("--sweep", arguments.sweep), ("--task", arguments.task)):
+        if given:
+            raise InputError(f"{name} is for our own tasks; drop it, or drop --harness")
+    names = tuple(name.strip() for name in arguments.harness.split(",") if name.strip())
+    request = harness.Request(
+        names, arguments.count, arguments.include_path, arguments.shots, arguments.chat,
+        arguments.unsafe,
+    )  # fmt: skip
+    if arguments.out and arguments.out.exists():
+        raise InputError(f"out={str(arguments.out)!r} is there already; give another file")
+    model = options.load_model(arguments)
+    outcome = harness.run(
+        model,
+        request,
+        options.preset_name(arguments, model),
+        options.overrides(arguments),
+        Effort(arguments.samples, batch_size=arguments.batch_size),
+    )
+    if arguments.out:
+        text = json.dumps(outcome.results, default=str, ensure_ascii=False)
+        try:
+            arguments.out.parent.mkdir(parents=True, exist_ok=True)
+            arguments.out.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise InputError(
+                f"out={str(arguments.out)!r} cannot be written: {reason_of(error)}"
+            ) from None
+    if arguments.json:
+        print(json.dumps(outcome.results["results"], default=str))
+    else:
+        Screen().print(outcome.table, soft_wrap=True, markup=False)
