@@ -66,13 +66,9 @@ def run(
     Raises:
         InputError: lm-eval is not installed, a task or setting is unknown, or data cannot be had.
     """
-    lm_eval, chosen, effort = _lm_eval(), dict(overrides or {}), effort or Effort()
+    lm_eval, effort = _lm_eval(), effort or Effort()
     own = importlib.import_module(TARGET.split(":")[0]).UnmaskLM
-    forced = {name: chosen.pop(name) for name in SAMPLING if name in chosen}
-    if "max_new_tokens" in chosen:  # by the name that counts if a task gives several
-        forced["max_gen_toks"] = chosen.pop("max_new_tokens")
-    if forced.get("temperature"):
-        forced["do_sample"] = True
+    forced, chosen = _forced(overrides or {})
     seed = chosen.pop("seed", effort.seed)
     arguments = {"batch_size": effort.batch_size, "mc_samples": effort.samples, "seed": seed}
     made = own(pretrained=model, preset=preset, **arguments, **chosen)
@@ -94,11 +90,26 @@ def run(
     except (OSError, ValueError) as error:  # data sets that are not there, unsafe code, bad YAML
         names = ", ".join(request.tasks)
         raise InputError(f"lm-eval cannot run {names}: {reason_of(error)}") from error
+    return Outcome(results, _table(results))
+
+
+def _forced(overrides: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What goes before a task's own generation options, and the rest."""
+    chosen = dict(overrides)
+    forced = {name: chosen.pop(name) for name in SAMPLING if name in chosen}
+    if "max_new_tokens" in chosen:  # by the name that counts if a task gives several
+        forced["max_gen_toks"] = chosen.pop("max_new_tokens")
+    if forced.get("temperature"):
+        forced["do_sample"] = True
+    return forced, chosen
+
+
+def _table(results: dict[str, Any]) -> str:
     make_table = importlib.import_module("lm_eval.utils").make_table
     tables = [make_table(results)]
     if "groups" in results:
         tables.append(make_table(results, "groups"))
-    return Outcome(results, "\n".join(tables))
+    return "\n".join(tables)
 
 
 def register() -> None:

@@ -93,16 +93,8 @@ def log_likelihoods(
     Short continuations are exact (`unmask.evaluate.maskings`): one token takes one forward, three
     take seven.
 
-    ``greedy`` of a masked model: starting from a continuation of masks, the most confident token is
-    written in each forward, and at the first that is another than asked for the answer is no. That
-    is `vanilla` decoding without blocks, as LLaDA's own evaluator has it; taking the best tokens of
-    a single forward would call texts greedy that no decoder writes.
-
-    Args:
-        model: causal or masked.
-        pairs: ids; a context that is too long loses its left end, an empty continuation is certain.
-        effort: `Effort` as it stands by default.
-        note: hears how many pairs have been finished.
+    A context that is too long loses its left end; an empty continuation is certain. ``note`` hears
+    how many pairs have been finished.
 
     Raises:
         InputError: a continuation alone is too long, or a shifted model got no context.
@@ -209,7 +201,11 @@ def _masked(text: _Text, masked: Sequence[int], mask_id: int) -> Row:
 
 
 def _writes(model: Model, texts: Sequence[_Text], batch_size: int) -> dict[int, bool]:
-    """Whether one token per forward, the most confident first, writes the continuation."""
+    """Whether one token per forward, the most confident first, writes the continuation.
+
+    That is `vanilla` decoding without blocks. Taking the best tokens of a single forward instead
+    would call texts greedy that no decoder writes.
+    """
     left = {at: list(range(text.length)) for at, text in enumerate(texts)}
     found: dict[int, bool] = {}
     while left:
