@@ -69,8 +69,8 @@ class Limits:
         InputError: a limit that is no limit.
     """
 
-    processor: int = 5
-    seconds: float = 20.0
+    processor: int = 10  # the slowest reference solution (MBPP 123) took 4.7 on a slow machine
+    seconds: float = 30.0
     memory: int = 1024
     trusted: bool = False
 
