@@ -104,9 +104,8 @@ def log_likelihoods(
     whole_number("samples", effort.samples, 1, "a whole number of at least 1")
     whole_number("batch_size", effort.batch_size, 1, "a whole number of at least 1")
     texts = [_fit(model.card, *pair) for pair in pairs]
-    found = [
-        Likelihood(0.0, 0.0, 0, True if effort.greedy else None, text.left_out) for text in texts
-    ]
+    certain = True if effort.greedy else None
+    found = [Likelihood(0.0, 0.0, 0, certain, text.left_out) for text in texts]
     # Longest first: rows of a forward are of similar length, and memory runs out at once or never.
     order = sorted(
         (i for i in range(len(texts)) if texts[i].length), key=lambda i: -len(texts[i].ids)
