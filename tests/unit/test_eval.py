@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 
@@ -198,3 +199,11 @@ def test_data_that_is_not_there(tmp_path):
         tasks.examples(tasks.find("snips"), 1, data=tmp_path)
     with pytest.raises(InputError, match="did you mean 'stories'"):
         tasks.find("storys")
+
+
+def test_rows_of_other_splits_are_passed_over():
+    """Of MBPP's one file, problems 11 to 510 are the test split; the first ten serve as shots."""
+    data = Path(__file__).parents[1] / "data"
+    found = tasks.examples(tasks.find("mbpp"), data=data)
+    assert [example.facts["task_id"] for example in found] == [11, 12, 510]
+    assert [shot.facts["task_id"] for shot in found[0].facts["shots"]][:4] == [1, 2, 3, 4]

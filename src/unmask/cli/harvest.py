@@ -50,8 +50,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--templated", action="store_true", help="prompts of --answers have their chat template"
     )
     parser.add_argument(
-        "--check", choices=sorted(CHECKS), help="what has to equal the prompt's field answer"
-    )
+        "--check", choices=sorted(CHECKS),
+        help="how an answer is compared with the prompt's field answer (programs: its asserts)",
+    )  # fmt: skip
     parser.add_argument("--count", type=int, metavar="N", help="prompts (default: 1000 of a task)")
     parser.add_argument(
         "--attempts", type=int, default=1, metavar="N",

@@ -54,23 +54,27 @@ def examples(
     source = task.source
     if isinstance(source, Generated):
         return list(itertools.islice(source.examples(split, 0), 1000 if count is None else count))
-    found = list(itertools.islice(_read(task, source, (source.local, source.hub), data), count))
+    path = _path(task, (source.local, source.hub), data)
+    found = list(itertools.islice(_read(task, path, source), count))
     if not source.shots:
         return found
-    shots = tuple(itertools.islice(_read(task, source, source.shots_from, data), source.shots))
+    worked = _path(task, source.shots_from, data)
+    every = replace(source, keep=None)
+    shots = tuple(itertools.islice(_read(task, worked, every), source.shots))
     return [replace(one, facts={**one.facts, "shots": shots}) for one in found]
 
 
-def _read(task: Task, source: Files, place: Place, data: Path | None) -> Iterator[Example]:
-    path = _path(task, place, data)
+def _read(task: Task, path: Path, source: Files) -> Iterator[Example]:
     for number, row in enumerate(rows.read(path), 1):
         try:
-            yield source.read(row)
+            found = source.read(row) if source.keep is None or source.keep(row) else None
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             reason = f"no field {error}" if isinstance(error, KeyError) else reason_of(error)
             raise InputError(
                 f"{path}, row {number} is no example of {task.name}: {reason}"
             ) from None
+        if found:
+            yield found
 
 
 def _path(task: Task, place: Place, data: Path | None) -> Path:

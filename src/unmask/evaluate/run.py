@@ -63,7 +63,6 @@ class Contestant:
         found = asdict(made.settings)
         return {n: value for n, value in found.items() if value is not None and n not in FACTS}
 
-
     def identity(
         self, task: Task, number: int, mode: str, settings: Mapping[str, Any]
     ) -> dict[str, Any]:

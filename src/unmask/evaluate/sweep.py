@@ -35,9 +35,7 @@ def combinations(given: Sequence[str], kinds: Mapping[str, Kind]) -> list[dict[s
         axes[name] = [_value(name, one.strip(), kinds[name]) for one in values.split(",") if one]
         if len(set(axes[name])) < len(axes[name]):
             raise InputError(f"sweep={entry!r} has a value twice; give each once")
-    return [
-        dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())
-    ]
+    return [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
 
 
 def _value(name: str, typed: str, kind: Kind) -> Any:

@@ -58,7 +58,8 @@ class Files:
     data set and file on the Hugging Face hub. ``read`` makes an example of a row (of either) and
     raises KeyError, TypeError or ValueError for a row that is none. ``shots``: how many worked
     examples stand before each question, as ``facts["shots"]``; they are the first rows of
-    ``shots_from``, a file given like the first two fields.
+    ``shots_from``, a file given like the first two fields. ``keep``: which rows belong to the test
+    split, of a file that holds more; None for all.
     """
 
     local: tuple[str, ...]
@@ -66,6 +67,7 @@ class Files:
     read: Callable[[Mapping[str, Any]], Example]
     shots: int = 0
     shots_from: tuple[tuple[str, ...], tuple[str, str] | None] = ((), None)
+    keep: Callable[[Mapping[str, Any]], bool] | None = None
 
 
 def whole_prompt(example: Example, style: str) -> Question:

@@ -73,7 +73,7 @@ TASKS = (
         licence="MIT",
         canvas=CANVAS,
         source=Files(
-            ("humaneval/HumanEval.jsonl", "humaneval/test.jsonl", "humaneval.jsonl"),
+            ("humaneval/HumanEval.jsonl",),
             ("openai/openai_humaneval", "openai_humaneval/test-00000-of-00001.parquet"),
             example,
         ),

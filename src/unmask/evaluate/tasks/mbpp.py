@@ -116,6 +116,7 @@ def _task(name: str, about: str, local: tuple[str, ...], version: str) -> Task:
             example,
             shots=max(SHOTS),  # the first rows; `ask` takes those it wants
             shots_from=((f"{folder}/{prompt}", *local), (HUB, f"{version}/{prompt}")),
+            keep=in_test_split,
         ),
         score=score,
         ask=ask,
@@ -127,13 +128,13 @@ TASKS = (
     _task(
         "mbpp",
         "short Python functions from a sentence and tests, pass@1 (500)",
-        ("mbpp/mbpp.jsonl", "mbpp.jsonl"),
+        ("mbpp/mbpp.jsonl",),
         "full",
     ),
     _task(
         "mbpp/sanitized",
         "the problems of MBPP that people went through, pass@1 (257)",
-        ("mbpp/sanitized-mbpp.jsonl", "sanitized-mbpp.jsonl"),
+        ("mbpp/sanitized-mbpp.jsonl",),
         "sanitized",
     ),
 )
