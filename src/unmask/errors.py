@@ -5,6 +5,8 @@ UnmaskError
 │   ├── CheckpointError   a checkpoint folder that cannot become a model
 │   └── PromptError       a prompt that the model cannot take
 ├── DecodeError       the model misbehaved while decoding (NaN logits, say)
+├── BusyError         the engine's queue is full; come back later
+├── ClosingError      the engine takes no more requests, or ended before this one was done
 └── TrainError        training came to nothing (a loss that is no number)
 
 Every message says what was given, what is allowed and what to type instead. The command line prints
@@ -32,6 +34,18 @@ class PromptError(InputError):
 
 class DecodeError(UnmaskError, RuntimeError):
     """The model misbehaved while decoding."""
+
+
+class BusyError(UnmaskError, RuntimeError):
+    """The queue is full. ``retry_after``: seconds until there may be room."""
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class ClosingError(UnmaskError, RuntimeError):
+    """The engine takes no more requests, or ended before this one was done."""
 
 
 class TrainError(UnmaskError, RuntimeError):

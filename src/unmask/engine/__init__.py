@@ -1,0 +1,1 @@
+"""Many people at once: one thread that owns the model."""
