@@ -22,7 +22,7 @@ def decode(denoiser: Denoiser, rows: Sequence[Row], slots: int) -> Iterator[list
     store = _store(denoiser, rows, min(slots, len(rows)))
     while waiting or running:
         while waiting and len(running) < slots:
-            running.append(_seeded(waiting.pop()))
+            running.append(seeded(waiting.pop()))
         yield step(denoiser, store, running)
         _leave(running, store)
 
@@ -33,7 +33,7 @@ def _store(denoiser: Denoiser, rows: Sequence[Row], slots: int) -> KeyValueStore
     return denoiser.new_store(slots, max(len(row.canvas) for row in rows))
 
 
-def _seeded(row: Row) -> Row:
+def seeded(row: Row) -> Row:
     """Every row draws from its own generator, so its text does not depend on its neighbours."""
     if row.policy.sampling.temperature > 0 or row.policy.strategy.random:
         row.generator = torch.Generator()

@@ -55,8 +55,13 @@ class _Turn:
 
 
 @torch.inference_mode()
-def step(denoiser: Denoiser, store: KeyValueStore | None, rows: Sequence[Row]) -> list[Commit]:
-    """Move every row on by one forward; row i lives in slot i of the store.
+def step(
+    denoiser: Denoiser,
+    store: KeyValueStore | None,
+    rows: Sequence[Row],
+    slots: Sequence[int] | None = None,
+) -> list[Commit]:
+    """Move every row on by one forward; row i lives in slot i of the store, or in ``slots[i]``.
 
     Rows that feed much and rows that feed little go through the model apart when padding would cost
     more than the second call.
@@ -64,7 +69,9 @@ def step(denoiser: Denoiser, store: KeyValueStore | None, rows: Sequence[Row]) -
     Raises:
         DecodeError: the model returned NaN.
     """
-    turns = [_turn(slot, row, denoiser.card.logit_shift) for slot, row in enumerate(rows)]
+    places = range(len(rows)) if slots is None else slots
+    shift = denoiser.card.logit_shift
+    turns = [_turn(slot, row, shift) for slot, row in zip(places, rows, strict=True)]
     commits = [commit for group in _groups(turns) for commit in _advance(denoiser, store, group)]
     return sorted(commits, key=lambda commit: commit.row)
 
