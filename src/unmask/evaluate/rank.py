@@ -27,8 +27,8 @@ def rank(
 ) -> Iterator[Record]:
     """The likeliest choice of every example, by the sum over its tokens.
 
-    ``forwards`` counts texts that went through the model, each of which feeds all its positions;
-    no token is written, so there are no tokens per forward.
+    ``forwards`` counts texts that went through the model, each of which feeds all its positions
+    (but the last, if the model is causal); no token is written, so there are no tokens per forward.
 
     Raises:
         InputError: a choice does not fit into the model.
@@ -36,11 +36,12 @@ def rank(
     effort = Effort(samples, SEED, who.batch_size, greedy=False)
     codec = codec_of(who.model)
     for number, example in examples.items():
-        room = max(len(codec.encode(f" {choice}", plain=True)) for choice in example.choices)
+        room = max(len(codec.encode(f" {choice}", plain=False)) for choice in example.choices)
         asked = ask(who.model, task, example, room, who.style)
         # A template opens a fresh turn; other prompts end with a colon, and a word follows.
         space = "" if asked.question.chat and who.model.template else " "
-        ids = [codec.encode(space + choice, plain=True) for choice in example.choices]
+        # No begin token: a choice goes on with the prompt, which has it.
+        ids = [codec.encode(space + choice, plain=False) for choice in example.choices]
         started = time.perf_counter()
         found = log_likelihoods(who.model, [(asked.ids, one) for one in ids], effort)
         seconds = time.perf_counter() - started
@@ -54,7 +55,7 @@ def rank(
             seconds=round(seconds, 6),
             **_figures(task, example, found),
             fed_positions=sum(
-                like.samples * (len(asked.ids) + len(one))
+                like.samples * (len(asked.ids) + len(one) - who.model.card.causal)
                 for like, one in zip(found, ids, strict=True)
             ),
         )
