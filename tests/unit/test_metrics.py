@@ -134,6 +134,15 @@ def test_models_settings_and_weights_tell_setups_apart():
     assert [one.label for one in curves(by_weights)][1] == "d3llm (ffffffff)"
 
 
+def test_two_states_of_one_model_beside_another_model_have_labels_of_their_own():
+    """A label that stood for two would merge them in averages and radars."""
+    states = [answers(2, 1, weights=letter * 12) for letter in "ab"]
+    found = curves(points([*states[0], *states[1], *answers(2, 1, model="fast", weights="c")]))
+    assert [one.label for one in found] == [
+        "d3llm (fast, c)", "d3llm (tiny, aaaaaaaa)", "d3llm (tiny, bbbbbbbb)",
+    ]  # fmt: skip
+
+
 def test_the_interval_of_an_area_contains_it_and_needs_the_same_examples():
     rows = sweep()
     (whole,) = scored(curves(points(rows)))

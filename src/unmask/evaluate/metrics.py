@@ -187,10 +187,10 @@ def _labels(setups: Sequence[Setup]) -> dict[Setup, str]:
     for (_, method), rivals in by_task.items():
         names = {name for facts in rivals for name in facts}
         differing = {name for name in names if len({str(f.get(name)) for f in rivals}) > 1}
-        # Where the models' names differ, their fingerprints say nothing more.
-        apart.setdefault(method, set()).update(
-            differing - ({"weights"} if "model" in differing else set())
-        )
+        models = {(_short("model", facts["model"]), facts["weights"]) for facts in rivals}
+        if len({name for name, _ in models}) == len(models) > 1:
+            differing -= {"weights"}  # the names tell as much
+        apart.setdefault(method, set()).update(differing)
     return {setup: _label(setup, apart[setup.method]) for setup in setups}
 
 
