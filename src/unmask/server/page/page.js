@@ -1,0 +1,188 @@
+// What happens when? Asking, listening, drawing: where the parts of the page meet.
+
+import { asCurl, asPython } from "./code.js";
+import { clearErrors, fromHash, openForm, read, requests, showError, toHash, write } from "./form.js";
+import { panelIn } from "./panel.js";
+import { begin, commit, finish } from "./recording.js";
+import { canvas, models, Refusal } from "./stream.js";
+import { openTheme } from "./theme.js";
+import { openTransport } from "./transport.js";
+import { differences, verdict } from "./verdict.js";
+
+const find = (id) => document.getElementById(id);
+const calm = matchMedia("(prefers-reduced-motion: reduce)");
+let panels = [];
+let runs = []; // {name, recording, panel}
+let expected = 0; // how many runs there will be
+let stopper = null;
+let drawn = false;
+
+const transport = openTransport(source, (step) => panels.forEach((panel) => panel.paint(step)));
+
+/** What the playhead may show: no further than what every run has reached. */
+function source() {
+  const known = runs.filter((run) => run.recording);
+  const all = known.map((run) => run.recording);
+  const open = stopper !== null;
+  const counts = all.map((recording) => recording.forwards.length);
+  const unfinished = all.filter((recording) => !recording.done).map((recording) => recording.forwards.length);
+  const waiting = open && known.length < expected ? [0] : [];
+  const limits = [...unfinished, ...waiting];
+  const end = open && limits.length ? Math.min(...limits) : Math.max(0, ...counts);
+  const longest = all.find((recording) => recording.forwards.length === Math.max(...counts));
+  return { end, open, times: longest?.forwards.map((forward) => forward.seconds) ?? [] };
+}
+
+function lay(count) {
+  find("panels").replaceChildren();
+  find("panels").classList.toggle("two", count === 2);
+  panels = Array.from({ length: count }, () => panelIn(find("panels"), (step) => transport.to(step)));
+}
+
+/** Draw the strata at most once a frame: events come faster than anybody can see. */
+function redraw() {
+  if (drawn) return;
+  drawn = true;
+  requestAnimationFrame(() => {
+    drawn = false;
+    const columns = Math.max(1, ...runs.map((run) => run.recording?.forwards.length ?? 0));
+    panels.forEach((panel) => panel.measure(columns));
+    transport.show();
+  });
+}
+
+async function run(event) {
+  event?.preventDefault();
+  stopper?.abort();
+  const own = (stopper = new AbortController());
+  clearErrors();
+  const value = read();
+  const asked = requests(value);
+  expected = asked.length;
+  runs = asked.map(([name, body, fields], at) => ({ name: title(asked, at), body, fields, recording: null }));
+  find("verdict").hidden = true;
+  lay(asked.length);
+  busy(true);
+  say(`Decoding with ${runs.map((one) => one.name).join(", then ")}.`);
+  transport.to(0);
+  if (!calm.matches) transport.play();
+  let at = 0;
+  try {
+    // One after the other, so that each has the machine to itself.
+    for (; at < runs.length; at += 1) await listen(runs[at], panels[at], own.signal);
+    if (own === stopper) settle();
+  } catch (error) {
+    if (own === stopper) fail(error, runs[at]);
+  }
+}
+
+/** Names of two runs of the same preset tell what differs. */
+function title(asked, at) {
+  const [name, body] = asked[at];
+  if (asked.length < 2 || asked[0][0] !== asked[1][0]) return name;
+  const more = ["threshold", "cache"].filter((field) => body[field] !== undefined).map((field) => `${field} ${body[field]}`);
+  return more.length ? `${name}, ${more.join(", ")}` : name;
+}
+
+async function listen(one, panel, signal) {
+  for await (const [name, data] of canvas(one.body, find("key").value, signal)) {
+    if (signal.aborted) throw new DOMException("stopped", "AbortError");
+    if (name === "start") {
+      one.recording = begin(data);
+      panel.take(one.recording, one.name);
+    } else if (name === "commit") commit(one.recording, data);
+    else if (name === "done") finish(one.recording, data);
+    redraw();
+  }
+}
+
+function settle() {
+  stopper = null;
+  busy(false);
+  redraw();
+  const [one, two] = runs;
+  const steps = one.recording.forwards.length;
+  let spoken = `${steps} forwards, ${one.recording.done.usage.completion_tokens} tokens. ${one.recording.done.text ?? ""}`;
+  if (two) {
+    const { head, line } = verdict([one.name, one.recording], [two.name, two.recording]);
+    find("verdict").firstElementChild.textContent = head;
+    find("verdict").lastElementChild.textContent = line;
+    find("verdict").hidden = false;
+    const places = differences(one.recording, two.recording);
+    panels.forEach((panel) => panel.differ(places));
+    spoken = `${head} ${line}`;
+  }
+  find("copy-text").disabled = false;
+  say(`Done. ${spoken}`);
+  if (calm.matches) transport.to(source().end);
+}
+
+function fail(error, one) {
+  stopper = null;
+  busy(false);
+  redraw();
+  if (error.name === "AbortError") {
+    say("Stopped.");
+    return;
+  }
+  const refusal = error instanceof Refusal ? error : new Refusal(`The answer could not be read: ${error.message}`);
+  transport.to(transport.step);
+  say("");
+  showError(refusal, one?.fields);
+}
+
+function busy(is) {
+  document.body.classList.toggle("busy", is);
+  find("stage").setAttribute("aria-busy", String(is));
+  find("stop").hidden = !is;
+  find("run").textContent = is ? "Restart" : "Unmask";
+  find("copy-text").disabled = is || !runs[0]?.recording?.done;
+}
+
+const say = (text) => (find("said").textContent = text);
+
+async function copy(text, what) {
+  try {
+    await navigator.clipboard.writeText(text);
+    find("copied").textContent = `Copied ${what}.`;
+  } catch {
+    find("copied").textContent = "The browser does not let this page copy.";
+  }
+}
+
+function openCopies() {
+  const bodies = () => requests(read()).map(([, body]) => body);
+  const keyed = () => find("key").value !== "";
+  find("copy-curl").onclick = () => copy(bodies().map((body) => asCurl(body, keyed())).join("\n\n"), "the command");
+  find("copy-python").onclick = () => copy(bodies().map((body) => asPython(body, keyed())).join("\n\n"), "the program");
+  find("copy-text").onclick = () => copy(runs.map((one) => one.recording.done.text).join("\n\n"), "the answer");
+  find("copy-link").onclick = () => copy(location.href, "the link");
+}
+
+async function nameModels() {
+  try {
+    const names = await models(find("key").value);
+    const wanted = read().model || fromHash(location.hash).model;
+    find("model").replaceChildren(...names.map((name) => new Option(name, name)));
+    if (names.includes(wanted)) find("model").value = wanted;
+  } catch (error) {
+    showError(error);
+  }
+}
+
+const remember = () => history.replaceState(null, "", `#${toHash(read())}`);
+openTheme(find("theme"), redraw);
+openForm(remember);
+openCopies();
+write(fromHash(location.hash));
+lay(1);
+transport.show();
+find("ask").addEventListener("submit", run);
+find("stop").onclick = () => stopper?.abort();
+find("prompt").addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) run(event);
+});
+find("key").addEventListener("change", nameModels);
+addEventListener("hashchange", () => write(fromHash(location.hash)));
+new ResizeObserver(redraw).observe(find("panels"));
+nameModels();

@@ -1,0 +1,89 @@
+// What has happened so far? The events of one answer, and the state after any forward.
+
+/** An answer on its way. `cells[i].versions` are what was written at i, oldest first. */
+export function begin(start) {
+  const cells = Array.from({ length: start.length }, (_, at) => ({ at, given: null, versions: [] }));
+  for (const { at, text } of start.given ?? []) cells[at].given = text;
+  return { start, cells, forwards: [], done: null, failed: null, cut: start.length };
+}
+
+/** An empty answer: the picture before anybody has asked. */
+export function blank(length, blockLength) {
+  return begin({ preset: "", settings: {}, prompt_tokens: 0, length, block_length: blockLength });
+}
+
+/** One more forward. */
+export function commit(recording, event) {
+  recording.forwards.push(event);
+  const step = recording.forwards.length;
+  for (const token of event.tokens) {
+    const kind = token.pad ? "pad" : token.special ? "end" : "text";
+    const { text = "", confidence = null } = token;
+    recording.cells[token.at]?.versions.push({ step, text, confidence, kind });
+  }
+}
+
+/** The end. `cut` is where the counted tokens end: what is written behind it is padding. */
+export function finish(recording, event) {
+  recording.done = event;
+  let left = event.usage?.completion_tokens ?? Infinity;
+  for (const cell of recording.cells) {
+    if (cell.given === null && cell.versions.length && left-- <= 0) {
+      recording.cut = cell.at;
+      return;
+    }
+  }
+}
+
+/** What stands in a cell after forward `step`; null where it is masked. */
+export function seen(cell, step) {
+  if (cell.given !== null) return { step: 0, text: cell.given, confidence: null, kind: "given" };
+  let found = null;
+  for (const version of cell.versions) if (version.step <= step) found = version;
+  return found;
+}
+
+/** The forward that wrote a cell first; 0 if it was given, null if nobody has. */
+export const born = (cell) => (cell.given !== null ? 0 : (cell.versions[0]?.step ?? null));
+
+/** Whether what stands in a cell counts as an answer's token. */
+export function counts(recording, cell) {
+  if (cell.given !== null || !cell.versions.length || cell.at >= recording.cut) return false;
+  return recording.done !== null || cell.versions.at(-1).kind !== "pad";
+}
+
+/** The figures after forward `step`. */
+export function figures(recording, step) {
+  const forwards = Math.min(step, recording.forwards.length);
+  const before = recording.forwards.slice(0, forwards);
+  const tokens = recording.cells.filter(
+    (cell) => counts(recording, cell) && born(cell) <= forwards,
+  ).length;
+  const seconds = forwards ? before.at(-1).seconds : 0;
+  const sum = (name) => before.reduce((total, forward) => total + (forward[name] ?? 0), 0);
+  return {
+    forwards,
+    tokens,
+    seconds,
+    perForward: forwards ? tokens / forwards : null,
+    perSecond: seconds > 0 ? tokens / seconds : null,
+    fed: sum("fed"),
+    read: sum("read"),
+  };
+}
+
+/** Where forward `step` was allowed to write: {frontier: [a, b], stop}; null if nobody said. */
+export function windowOf(recording, step) {
+  const forward = recording.forwards[Math.max(0, Math.min(step, recording.forwards.length) - 1)];
+  if (!forward?.frontier) return null;
+  const [from, to] = forward.frontier;
+  return { from, to, stop: Math.max(to, forward.window_stop ?? to) };
+}
+
+/** Blocks as [start, stop]; one block where borders would say nothing. */
+export function blocksOf(recording) {
+  const { length, block_length: block } = recording.start;
+  if (!block || block >= length || block < 4) return [[0, length]];
+  const starts = Array.from({ length: Math.ceil(length / block) }, (_, at) => at * block);
+  return starts.map((from) => [from, Math.min(length, from + block)]);
+}
