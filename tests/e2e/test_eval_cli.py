@@ -43,6 +43,14 @@ def test_points_and_aup(tmp_path):
     assert len(out.read_text().splitlines()) == 8  # nothing was answered twice
 
 
+def test_a_label_is_shown_as_it_was_given(tmp_path):
+    label, out = "[/bold] [mine]", tmp_path / "[/a].jsonl"
+    done = unmask("--model", "tiny-fast", "--count", 1, "--method", label, "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert label in done.stdout
+    assert f"records: {out}" in done.stdout
+
+
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_a_run_goes_on(how, tmp_path):
     out = tmp_path / "records.jsonl"

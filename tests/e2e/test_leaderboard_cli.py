@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from records import sweep
+from records import answers, sweep
 from unmask.canvas.trajectory import Trajectory
 from unmask.cli.main import main
 
@@ -111,6 +111,24 @@ def test_mistakes_are_one_line(arguments, words, capsys):
     said = capsys.readouterr().err
     assert words in said
     assert len(said.strip().splitlines()) == 1
+
+
+def test_labels_are_shown_as_they_were_given(tmp_path, capsys):
+    """Neither rich's markup nor formulas of matplotlib."""
+    label, path = r"[/d] [red]x $\no$", tmp_path / "a.jsonl"
+    path.write_text("".join(row.line() + "\n" for row in sweep(label, "gsm8k")))
+    out = tmp_path / "[b]"
+    assert main(["leaderboard", str(path), "--out", str(out), "--theme", "light"]) == 0
+    said = capsys.readouterr().out
+    assert said.count(label) == 2
+    assert f"{out}: leaderboard.md" in said.replace("\n", "")
+    assert r"$\no$" in (out / "curves-gsm8k-measured.svg").read_text()
+
+
+def test_bars_of_methods_that_are_never_right(tmp_path):
+    path, out = tmp_path / "a.jsonl", tmp_path / "a.svg"
+    path.write_text("".join(row.line() + "\n" for row in answers(4, 0)))
+    assert main(["plot", "bars", str(path), "--out", str(out)]) == 0
 
 
 def test_records_given_twice_are_refused(runs, capsys):

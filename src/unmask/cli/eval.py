@@ -187,7 +187,7 @@ def _questions(arguments: argparse.Namespace, chosen: list[Task]) -> dict[str, l
         except InputError as error:
             if arguments.task != ["all"]:
                 raise
-            Screen(stderr=True).print(f"left out: {error}", soft_wrap=True)
+            Screen(stderr=True).print(f"left out: {error}", soft_wrap=True, markup=False)
     return found
 
 

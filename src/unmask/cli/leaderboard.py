@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace) -> None:
     found, means = tables(curves, families), averages(curves, families)
     if not found:
         raise InputError("these records hold no generated tokens; a leaderboard needs some")
-    console = Screen()
+    console = Screen(markup=False)  # labels are people's own
     if not console.is_terminal:
         console.width = WIDTH
     for table in found:

@@ -58,15 +58,16 @@ def show(records: Sequence[Record], more: Overall, *, as_json: bool, where: Path
     if not screen.is_terminal:
         screen.width = WIDTH
     for method, group in itertools.groupby(found, key=lambda point: point.setup.method):
-        screen.print(f"\n[bold]{method}[/]")
+        screen.print(f"\n{method}", style="bold", markup=False)
         screen.print(_table(list(group), more))
     for (task, label), one in areas.items():
         dropped = f", {one.dropped} out of the five-point band" if one.dropped else ""
-        screen.print(f"\nAUP of {label} on {task}: {_value(one.own, '.1f')}{dropped}")
+        text = f"\nAUP of {label} on {task}: {_value(one.own, '.1f')}{dropped}"
+        screen.print(text, markup=False)
     cut = sum(point.left_out for point in found)
     if cut:
         screen.print(f"\n{cut} prompts were longer than the model takes and cut at the left")
-    screen.print(f"\nrecords: {where}", soft_wrap=True)
+    screen.print(f"\nrecords: {where}", soft_wrap=True, markup=False)
 
 
 def _table(found: Sequence[Point], more: Overall) -> Table:

@@ -95,7 +95,8 @@ def draw(
             len(found), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": heights}
         )
         bars = [bar.figure for panel in found for bar in panel.bars]
-        rows[0, 0].set_xlim(0, ROOM * max(max(bar.value, bar.high or 0) for bar in bars))
+        longest = max(max(bar.value, bar.high or 0) for bar in bars)
+        rows[0, 0].set_xlim(0, ROOM * longest or 1)  # all may be 0: nobody was right
         for panel, axes in zip(found, rows[:, 0], strict=True):
             _panel(axes, panel, labels, style)
         rows[-1, 0].set_xlabel(FIGURES[figure])

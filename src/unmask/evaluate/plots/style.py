@@ -99,6 +99,7 @@ def applied(theme: Theme) -> Iterator[None]:
     settings: Any = {  # the names that its stubs allow change with matplotlib
         "font.family": "DejaVu Sans",  # comes with matplotlib: no surprise on another machine
         "font.size": 10,
+        "text.parse_math": False,  # a dollar sign in a label is a dollar sign
         "axes.titlesize": 11.5,
         "axes.titleweight": "bold",
         "axes.titlelocation": "left",
