@@ -1,0 +1,156 @@
+"""`unmask serve`: many people, one model, over HTTP."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import Any
+
+from unmask.cli import options
+from unmask.decode import policy
+from unmask.decode.settings import in_range, whole_number
+from unmask.engine.engine import Engine
+from unmask.errors import InputError
+from unmask.models.loading import Model
+
+NAME = "serve"
+HELP = "serve a model over HTTP, in OpenAI's API, with a page to watch"
+EXAMPLES = """\
+examples:
+  unmask serve                                  tiny-fast at http://127.0.0.1:8000
+  unmask serve GSAI-ML/LLaDA-8B-Instruct --slots 32 --host 0.0.0.0 --api-key SECRET
+  unmask serve tiny --preset fast-dllm --threshold 0.8      defaults of requests
+  curl http://127.0.0.1:8000/v1/chat/completions -H "Content-Type: application/json" \\
+    -d '{"messages": [{"role": "user", "content": "Mia has 12 apples. ..."}]}'
+
+Open the address in a browser to watch answers unmask; /docs describes the API, /metrics is for
+Prometheus. Ctrl-C or SIGTERM lets answers finish first, a second one ends the server at once.
+"""
+KEY_VARIABLE = "UNMASK_API_KEY"
+MEBIBYTE = 1 << 20
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    parser.add_argument(
+        "model", nargs="?", default="tiny-fast", metavar="MODEL",
+        help="built-in name, checkpoint folder or hub id (default: tiny-fast)",
+    )  # fmt: skip
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
+    parser.add_argument(
+        "--dtype", default="auto",
+        help="auto, float32, bfloat16 or float16 (default: bfloat16 on a GPU, else float32)",
+    )  # fmt: skip
+    parser.add_argument("--host", default="127.0.0.1", help="address (default: 127.0.0.1)")
+    parser.add_argument(
+        "--port", type=int, default=8000, metavar="N", help="0 takes a free one (default: 8000)"
+    )
+    parser.add_argument("--served-name", metavar="NAME", help="what requests call the model")
+    parser.add_argument(
+        "--api-key", metavar="KEY", help=f"ask for it (default: ${KEY_VARIABLE}, if that is set)"
+    )
+    parser.add_argument(
+        "--cors", action="append", metavar="ORIGIN",
+        help="pages of this origin may call, say https://example.org; may be repeated",
+    )  # fmt: skip
+    _add_limits(parser)
+    options.add_decoding(parser)
+    options.add_sampling(parser)
+
+
+def _add_limits(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("limits")
+    group.add_argument(
+        "--slots", type=int, default=16, metavar="N", help="answers per forward (default: 16)"
+    )
+    group.add_argument(
+        "--queue", type=int, default=256, metavar="N", help="answers that may wait (default: 256)"
+    )
+    group.add_argument(
+        "--max-length", type=int, metavar="N",
+        help="positions of prompt and answer; less needs less memory (default: the model's)",
+    )  # fmt: skip
+    group.add_argument(
+        "--time-limit", type=float, default=300.0, metavar="S",
+        help="seconds for a request, waiting included (default: 300)",
+    )  # fmt: skip
+    group.add_argument(
+        "--body-limit", type=int, default=MEBIBYTE, metavar="BYTES",
+        help="longest request (default: 1048576)",
+    )  # fmt: skip
+    group.add_argument(
+        "--drain", type=float, default=30.0, metavar="S",
+        help="seconds to finish answers in when told to end (default: 30)",
+    )  # fmt: skip
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Serve until a signal comes."""
+    try:
+        from unmask.server.app import create_app
+        from unmask.server.run import Server, bind
+        from unmask.server.settings import ServerSettings
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("unmask"):
+            raise
+        raise InputError(f"serving needs {error.name}; type pip install 'unmask[serve]'") from None
+    _check(arguments)
+    preset, overrides = options.preset(arguments), options.overrides(arguments)
+    bound = bind(arguments.host, arguments.port)
+    model = options.load_model(arguments)
+    policy.make(model.card, preset, overrides, model.defaults)  # a bad default is told now
+    name = arguments.served_name or model.card.name
+    settings = ServerSettings(
+        name=name,
+        preset=preset,
+        overrides=overrides,
+        api_key=_key(arguments),
+        cors=tuple(arguments.cors or ()),
+        time_limit=arguments.time_limit,
+        body_limit=arguments.body_limit,
+    )
+    engine = _engine(arguments, model)
+    app = create_app(engine, settings)
+    host, port = bound.getsockname()[:2]
+    where = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    engine.start()
+    try:
+        Server(app, engine, arguments.drain, lambda: _greet(name, where)).run([bound])
+    finally:
+        engine.drain(0)
+
+
+def _greet(name: str, where: str) -> None:
+    print(f"unmask: {name} listens at {where} (API under {where}/v1, docs at /docs)", flush=True)
+
+
+def _engine(arguments: argparse.Namespace, model: Model) -> Engine:
+    return Engine(
+        model, slots=arguments.slots, length=arguments.max_length, waiting=arguments.queue
+    )
+
+
+def _key(arguments: argparse.Namespace) -> str | None:
+    key: str | None = arguments.api_key
+    if key is None:
+        key = os.environ.get(KEY_VARIABLE) or None
+    if key is not None and not key.strip():
+        raise InputError("--api-key is empty; give a key or leave it out")
+    return key
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    whole: dict[str, tuple[Any, int]] = {
+        "slots": (arguments.slots, 1),
+        "queue": (arguments.queue, 0),
+        "max_length": (arguments.max_length, 2),
+        "body_limit": (arguments.body_limit, 1),
+    }
+    for name, (value, least) in whole.items():
+        if value is not None:
+            whole_number(name, value, least, f"a whole number of at least {least}")
+    whole_number("port", arguments.port, 0, "a port from 0 to 65535", high=65535)
+    day = 86400.0
+    hint = "a number of seconds, up to a day"
+    in_range("time_limit", arguments.time_limit, 0, day, hint, above=True)
+    in_range("drain", arguments.drain, 0, day, hint)

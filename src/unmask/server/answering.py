@@ -1,0 +1,153 @@
+"""Chat and completions alike: rows into the engine, text out, at once or in a stream."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, Protocol
+
+from fastapi import Request
+from fastapi.responses import Response
+
+from unmask.decode.step import Row
+from unmask.server import sse
+from unmask.server.answer import Answer, Piece, Token, usage
+from unmask.server.errors import ApiError, failure_of, json_response
+from unmask.server.job import Job, unless_gone
+from unmask.server.requests import AnswerRequest, wants_usage
+from unmask.server.service import Service
+from unmask.text.frontier import Frontier
+
+GONE = 499
+"""Nobody reads this status: the client has left."""
+
+
+class Form(Protocol):
+    """How a route dresses text. ``tokens`` is None unless somebody asked for probabilities."""
+
+    def opening(self, index: int) -> dict[str, Any] | None:
+        """The first chunk of a choice, if it has one."""
+        ...
+
+    def chunk(
+        self, index: int, text: str, tokens: list[Token] | None, finish: str | None
+    ) -> dict[str, Any]:
+        """A chunk of a stream."""
+        ...
+
+    def last(self, counts: dict[str, Any]) -> dict[str, Any]:
+        """The chunk that holds nothing but the counts."""
+        ...
+
+    def choice(
+        self, index: int, text: str, tokens: list[Token] | None, finish: str
+    ) -> dict[str, Any]:
+        """A whole choice."""
+        ...
+
+    def whole(self, choices: list[dict[str, Any]], counts: dict[str, Any]) -> dict[str, Any]:
+        """A whole answer."""
+        ...
+
+
+class Answering:
+    """One request of chat or completions. ``prompts``: how many prompts its rows belong to."""
+
+    def __init__(
+        self, service: Service, asked: AnswerRequest, form: Form, prompts: int = 1
+    ) -> None:
+        self._service, self._asked, self._form, self._prompts = service, asked, form, prompts
+        self._end_ids = service.engine.model.card.end_ids
+        self._probabilities = asked.logprobs not in (None, False)
+
+    async def respond(
+        self,
+        request: Request,
+        rows: list[Row],
+        regions: Sequence[tuple[int, int] | None] | None = None,
+    ) -> Response:
+        """The answer. ``regions``: see `Frontier`, for rows with text behind the gap.
+
+        Raises:
+            ApiError: the time limit, say.
+            BusyError: too many are waiting.
+            ClosingError: the server is closing.
+        """
+        job = Job(self._service, len(rows))
+        places = regions or [None] * len(rows)
+        answers = [
+            self._answer(job, at, row, place)
+            for at, (row, place) in enumerate(zip(rows, places, strict=True))
+        ]
+        for answer in answers:
+            job.submit(answer.row, answer)
+        if self._asked.stream:
+            return sse.EventStream(self._events(job, answers), job.close)
+        try:
+            found = await unless_gone(request, self._collected(job, answers))
+        finally:
+            job.close()
+        return Response(status_code=GONE) if found is None else json_response(found)
+
+    def _answer(self, job: Job, index: int, row: Row, region: tuple[int, int] | None) -> Answer:
+        stops = [self._asked.stop] if isinstance(self._asked.stop, str) else self._asked.stop or []
+        return Answer(job, index, row, Frontier(self._service.codec, self._end_ids, stops, region))
+
+    async def _collected(self, job: Job, answers: Sequence[Answer]) -> dict[str, Any]:
+        left = len(answers)
+        while left:
+            piece = await job.next()
+            left -= piece.outcome is not None
+            if failure := self._failure(piece):
+                raise failure
+        choices = [
+            self._form.choice(
+                answer.index,
+                answer.frontier.text,
+                self._tokens(answer, answer.frontier.text),
+                answer.finish_reason(self._end_ids),
+            )
+            for answer in answers
+        ]
+        return self._form.whole(choices, usage(answers, self._prompts))
+
+    def _failure(self, piece: Piece) -> ApiError | None:
+        limit = self._service.settings.time_limit
+        return failure_of(piece.outcome, limit) if piece.outcome else None
+
+    def _tokens(self, answer: Answer, text: str, done: int = 0) -> list[Token] | None:
+        return answer.tokens(self._service.codec, text, done) if self._probabilities else None
+
+    async def _events(self, job: Job, answers: Sequence[Answer]) -> AsyncIterator[str]:
+        for answer in answers:
+            if opening := self._form.opening(answer.index):
+                yield sse.data(opening)
+        speakers = [self._speaker(answer) for answer in answers]
+        left = len(answers)
+        async for piece in sse.spoken(job.next):
+            if piece is None:
+                yield sse.COMMENT
+                continue
+            left -= piece.outcome is not None
+            if failure := self._failure(piece):
+                yield sse.data(failure.body())
+                return
+            yield sse.data(speakers[piece.choice](piece))
+            if not left:
+                break
+        if wants_usage(self._asked):
+            yield sse.data(self._form.last(usage(answers, self._prompts)))
+        yield sse.DONE
+
+    def _speaker(self, answer: Answer) -> Callable[[Piece], dict[str, Any]]:
+        """Turns the pieces of a choice into chunks; it remembers what was told before."""
+        text, done = "", 0
+
+        def chunk(piece: Piece) -> dict[str, Any]:
+            nonlocal text, done
+            text += piece.text
+            tokens = self._tokens(answer, text, done)
+            done += len(tokens or ())
+            finish = answer.finish_reason(self._end_ids) if piece.outcome else None
+            return self._form.chunk(answer.index, piece.text, tokens, finish)
+
+        return chunk

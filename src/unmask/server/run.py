@@ -1,0 +1,75 @@
+"""A server as a process: its socket, its signals, and how it ends.
+
+The first SIGTERM or SIGINT lets the engine finish what it has, while new requests are told 503;
+then the process ends with 0. The second ends it at once.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Callable
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+
+from unmask.engine.engine import Engine
+from unmask.errors import InputError
+
+FLUSH = 5.0
+"""Seconds that answers get to reach slow readers once the engine has ended."""
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket of our own; port 0 takes a free one.
+
+    Raises:
+        InputError: the address is taken, not ours, or none at all.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((host, port))
+    except (OSError, OverflowError) as error:
+        bound.close()
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(
+            f"host={host!r} with port={port} cannot be listened on ({reason}); give another "
+            "--port (0 takes a free one) or --host"
+        ) from None
+    return bound
+
+
+class Server(uvicorn.Server):
+    """uvicorn, but for signals. ``listening`` is called once requests are taken."""
+
+    def __init__(
+        self, app: FastAPI, engine: Engine, drain: float, listening: Callable[[], None]
+    ) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app, log_level="warning", access_log=False, timeout_graceful_shutdown=int(FLUSH)
+            )
+        )
+        self._engine, self._drain, self._listening = engine, drain, listening
+        self._closing = False
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen."""
+        await super().startup(sockets)
+        self._listening()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A signal. (uvicorn's own way raises it again in the end: no exit code of 0.)"""
+        del frame
+        if self._closing:
+            os._exit(128 + sig)
+        self._closing = True
+        threading.Thread(target=self._close, name="unmask-drain", daemon=True).start()
+
+    def _close(self) -> None:
+        self._engine.drain(self._drain)
+        self.should_exit = True
