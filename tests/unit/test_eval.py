@@ -1,14 +1,17 @@
 """Records: what they count, that they repeat, and that a run goes on where it stopped."""
 
 import json
+import subprocess
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
+import records
 from unmask import InputError
 from unmask.evaluate import examples as tasks
 from unmask.evaluate.journal import opened
+from unmask.evaluate.provenance import commit
 from unmask.evaluate.questions import ask, cut, tokens_to_stop
 from unmask.evaluate.record import NAMES, key_of, of_row, read
 from unmask.evaluate.run import Contestant, run
@@ -111,6 +114,20 @@ def test_a_temperature_gets_a_seed(model, stories):
     assert first[0].settings["seed"] == 0
 
 
+def test_a_strategy_that_draws_gets_a_seed(model, stories):
+    who = contestant(model, overrides={"strategy": "random_order"})
+    who = replace(who, preset="vanilla")
+    assert who.settings(stories)["seed"] == 0
+    assert replace(who, overrides={**who.overrides, "seed": 3}).settings(stories)["seed"] == 3
+    assert "seed" not in contestant(model).settings(stories)
+
+
+def test_a_canvas_as_long_as_the_model_leaves_no_room(model, stories):
+    [example] = tasks.examples(stories, 1)
+    with pytest.raises(InputError, match=r"max_new_tokens=1024 leaves no room.*at most 1023"):
+        ask(model, stories, example, 1024)
+
+
 def test_long_prompts_are_cut_at_the_left(model, stories):
     words = " ".join(["apples"] * 3000)
     long = replace(stories, ask=lambda example, style: Question(words, chat=False))
@@ -126,6 +143,23 @@ def test_a_prefix_stands_behind_the_template(model, stories):
     text = model.codec.decode(ask(model, task, example, 96).ids, keep_special=True)
     assert text.endswith("We solve")
     assert "Hello" in text
+
+
+def test_a_commit_says_whether_any_of_the_package_was_changed(tmp_path):
+    package = tmp_path / "package"
+    (package / "decode").mkdir(parents=True)
+    for name in ("__init__.py", "decode/loop.py"):
+        (package / name).write_text("")
+    assert commit(package) is None
+    commit.cache_clear()
+    who = ("-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false")
+    for words in (("init", "-q"), ("add", "."), (*who, "commit", "-q", "-m", "all")):
+        subprocess.run(["git", "-C", str(tmp_path), *words], check=True, capture_output=True)
+    clean = commit(package)
+    commit.cache_clear()
+    (package / "decode" / "loop.py").write_text("1")
+    assert commit(package) == f"{clean}+"
+    commit.cache_clear()
 
 
 def test_a_journal_goes_on(model, stories, tmp_path):
@@ -160,9 +194,34 @@ def test_a_journal_of_something_else_is_kept(text, tmp_path):
     assert path.read_text() == text
 
 
+@pytest.mark.parametrize("name", ["a.jsonl.gz", "a.parquet"])
+def test_a_journal_that_nobody_could_read_is_refused(name, tmp_path):
+    with pytest.raises(InputError, match=r"end it in \.jsonl"), opened(tmp_path / name):
+        pass
+    assert not (tmp_path / name).exists()
+
+
 def test_a_record_with_a_field_too_many():
     with pytest.raises(InputError, match="'colour' is missing or unknown"):
         of_row({**dict.fromkeys(NAMES), "colour": 1}, "a, line 1")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("right", None),
+        ("settings", 5),
+        ("swept", []),
+        ("index", "1"),
+        ("commit", 1),
+        ("tokens", {}),
+    ],
+)
+def test_a_record_with_a_field_of_another_kind(field, value):
+    row = asdict(records.PLAIN)
+    assert of_row({**row, "right": 1}, "a, line 1") == records.record(right=1)
+    with pytest.raises(InputError, match=f"a, line 1 is no record.*{field}="):
+        of_row({**row, field: value}, "a, line 1")
 
 
 def test_combinations():
@@ -199,6 +258,14 @@ def test_data_that_is_not_there(tmp_path):
         tasks.examples(tasks.find("snips"), 1, data=tmp_path)
     with pytest.raises(InputError, match="did you mean 'stories'"):
         tasks.find("storys")
+
+
+def test_a_file_of_other_splits_only(tmp_path):
+    first = (Path(__file__).parents[1] / "data" / "mbpp" / "mbpp.jsonl").read_text().split("\n")[0]
+    (tmp_path / "mbpp").mkdir()
+    (tmp_path / "mbpp" / "mbpp.jsonl").write_text(first)
+    with pytest.raises(InputError, match="none of the test split of mbpp"):
+        tasks.examples(tasks.find("mbpp"), data=tmp_path)
 
 
 def test_rows_of_other_splits_are_passed_over():

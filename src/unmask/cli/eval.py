@@ -107,8 +107,8 @@ def run(arguments: argparse.Namespace) -> None:
     who = [_contestant(arguments, model, one) for one in swept]
     for task in chosen:  # settings that cannot be are told before anything is answered
         for one in who:
-            one.settings(task)
-            ask(model, task, questions[task.name][0], task.canvas, one.style)
+            canvas = one.settings(task)["max_new_tokens"]
+            ask(model, task, questions[task.name][0], canvas, one.style)
     out = arguments.out or OUT
     with opened(out) as journal:
         wanted = _answer(arguments, journal, [(t, w) for t in chosen for w in who], questions)

@@ -56,6 +56,8 @@ def examples(
         return list(itertools.islice(source.examples(split, 0), 1000 if count is None else count))
     path = _path(task, (source.local, source.hub), data)
     found = list(itertools.islice(_read(task, path, source), count))
+    if not found:
+        raise InputError(f"{path} has rows, but none of the test split of {task.name}")
     if not source.shots:
         return found
     worked = _path(task, source.shots_from, data)

@@ -24,7 +24,7 @@ class Journal:
         self.keys = {record.key for record in records}
 
     def write(self, record: Record) -> None:
-        """Append; on disk when this returns."""
+        """Append; the system has it when this returns, so that it outlives this process."""
         self._file.write(record.line().encode() + b"\n")
         self._file.flush()
         self.records.append(record)
@@ -38,6 +38,8 @@ def opened(path: Path) -> Iterator[Journal]:
     Raises:
         InputError: the file cannot be opened, is in use, or holds something else.
     """
+    if path.suffix in (".gz", ".parquet"):
+        raise InputError(f"out={str(path)!r} would be read as another format; end it in .jsonl")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o644), "r+b")

@@ -12,6 +12,7 @@ import torch
 
 from unmask import __version__
 
+PACKAGE = Path(__file__).resolve().parents[1]
 SAMPLED = 2**20
 """Bytes read at either end of a weights file: enough to tell checkpoints apart in no time."""
 
@@ -47,15 +48,14 @@ def machine(device: torch.device) -> str:
 
 
 @cache
-def commit() -> str | None:
-    """Commit of the source tree this package runs from, with "+" where it was changed; None where
-    it is installed."""
-    here = Path(__file__).resolve().parent
-    tracked = _git(here, "ls-files", "--error-unmatch", Path(__file__).name)
-    head = _git(here, "rev-parse", "--short=12", "HEAD")
+def commit(package: Path = PACKAGE) -> str | None:
+    """Commit of the source tree that ``package`` runs from, with "+" where any of it was changed;
+    None where it is installed."""
+    tracked = _git(package, "ls-files", "--error-unmatch", "__init__.py")
+    head = _git(package, "rev-parse", "--short=12", "HEAD")
     if tracked is None or head is None:
         return None
-    changed = _git(here, "status", "--porcelain", "--untracked-files=no", ".")
+    changed = _git(package, "status", "--porcelain", "--untracked-files=no", ".")
     return head + ("+" if changed else "")
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from unmask.decode.prompts import codec_of
+from unmask.errors import InputError
 from unmask.evaluate.task import Example, Question, Task
 from unmask.models.loading import Model
 from unmask.text.tokenizer import TextCodec
@@ -26,7 +27,14 @@ def ask(model: Model, task: Task, example: Example, canvas: int, style: str | No
 
     Raises:
         PromptError: the model has no tokenizer.
+        InputError: a canvas that leaves no room for a prompt, or a style that the task has not.
     """
+    room = model.card.max_length - canvas
+    if room < 1:
+        raise InputError(
+            f"max_new_tokens={canvas} leaves no room for a prompt: {model.card.name} takes "
+            f"{model.card.max_length} tokens in all; use at most {model.card.max_length - 1}"
+        )
     question = task.ask(example, task.style(model.card.family) if style is None else style)
     codec = codec_of(model)
     if question.chat and model.template is not None:
@@ -34,7 +42,6 @@ def ask(model: Model, task: Task, example: Example, canvas: int, style: str | No
         ids = codec.encode(text + question.prefix, plain=False)
     else:
         ids = codec.encode(question.text + question.prefix, plain=True)
-    room = max(1, model.card.max_length - canvas)
     return Asked(ids[-room:], max(0, len(ids) - room), question)
 
 

@@ -86,6 +86,13 @@ def key_of(fields: Mapping[str, Any]) -> str:
 
 
 NAMES = tuple(field.name for field in fields(Record))
+KINDS: dict[str, tuple[type, ...]] = {
+    "str": (str,),
+    "int": (int,),
+    "float": (int, float),
+    "str | None": (str, type(None)),
+}
+"""What a line may hold for a field of that type; for all others, an object."""
 
 
 def read(path: Path) -> Iterator[Record]:
@@ -108,4 +115,10 @@ def of_row(row: Mapping[str, Any], where: str) -> Record:
         raise InputError(
             f"{where} is no record of unmask eval: field {min(odd)!r} is missing or unknown"
         )
+    for field in fields(Record):
+        if not isinstance(row[field.name], KINDS.get(str(field.type), (dict,))):
+            raise InputError(
+                f"{where} is no record of unmask eval: {field.name}={row[field.name]!r} "
+                f"is no {field.type}"
+            )
     return Record(**row)

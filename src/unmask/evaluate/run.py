@@ -46,10 +46,15 @@ class Contestant:
     batch_size: int = 1
 
     def given(self, task: Task) -> dict[str, Any]:
-        """What differs from the preset on ``task``."""
+        """What differs from the preset on ``task``; whatever is drawn has a seed.
+
+        Raises:
+            InputError: settings that cannot be.
+        """
         given = {"max_new_tokens": task.canvas, **self.overrides, **self.swept}
-        if given.get("temperature"):
-            given.setdefault("seed", 0)  # an evaluation that is not repeatable is worth nothing
+        made = self._policy(given)
+        if made.seed is None and (made.sampling.temperature > 0 or made.strategy.random):
+            given["seed"] = 0  # an evaluation that is not repeatable is worth nothing
         return given
 
     def settings(self, task: Task) -> dict[str, Any]:
@@ -58,10 +63,11 @@ class Contestant:
         Raises:
             InputError: settings that cannot be.
         """
-        model = self.model
-        made = policy.make(model.card, self.preset, self.given(task), model.defaults)
-        found = asdict(made.settings)
+        found = asdict(self._policy(self.given(task)).settings)
         return {n: value for n, value in found.items() if value is not None and n not in FACTS}
+
+    def _policy(self, given: Mapping[str, Any]) -> policy.Policy:
+        return policy.make(self.model.card, self.preset, given, self.model.defaults)
 
     def identity(
         self, task: Task, number: int, mode: str, settings: Mapping[str, Any]
