@@ -1,188 +1,183 @@
-"""A file of prompts to a file of answers: with a progress bar, resumable.
-
-A line of the input is {"prompt": text}, {"messages": [...]} or {"token_ids": [...]}. A line of the
-output is the object of `unmask generate --json` with the input's line number as "index" and, in
-"asked", a hash of the prompt and the settings, so that only answers to the same question are kept.
-"""
+"""`unmask batch`: a file of OpenAI requests to a file of answers, without a server."""
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import hashlib
 import json
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import os
+from collections.abc import Sequence
+from io import BufferedRandom
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-from unmask import rows
-from unmask.cli import figures, options
+from unmask.cli import options, prompt_file
 from unmask.cli.screen import Screen
-from unmask.decode.generate import finished, prepare
-from unmask.decode.prompts import Prompt
-from unmask.decode.step import Row
-from unmask.errors import InputError, PromptError
+from unmask.decode.settings import whole_number
+from unmask.errors import InputError
 from unmask.files import FAULTS, reason_of
-from unmask.models.loading import Model
+from unmask.rows import read
 
-FIELDS: dict[str, tuple[Any, Any]] = {
-    "prompt": (str, None),
-    "messages": (list, dict),
-    "token_ids": (list, int),
-}
+if TYPE_CHECKING:
+    import httpx
+
+    from unmask.engine.engine import Engine
+
+NAME = "batch"
+HELP = "answer a file of OpenAI batch requests, without a server"
+EXAMPLES = """\
+examples:
+  unmask batch in.jsonl out.jsonl
+  unmask batch in.jsonl out.jsonl --model ./checkpoint --preset d3llm --slots 32
+
+A line of the input: {"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body":
+{...}}, or /v1/completions. Every body is answered as unmask serve would; refused ones get their
+error in the output. Give the same command again after an interruption: what the output has is not
+asked again. Needs unmask[serve].
+"""
+URLS = ("/v1/chat/completions", "/v1/completions")
+DAY = 86400.0
+LARGEST = 2**40  # bytes of a body: a file is not limited
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    parser.add_argument("input", type=Path, metavar="IN", help="requests, as JSON lines")
+    parser.add_argument("output", type=Path, metavar="OUT", help="answers, added to")
+    parser.add_argument(
+        "--slots", type=int, default=16, metavar="N", help="answers that share a forward"
+    )
+    options.add_model(parser, "tiny-fast")
+    options.add_decoding(parser)
+    options.add_sampling(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Answer every line that is not answered yet."""
-    prompts = read(arguments.prompts)
-    asked = _questions(arguments, prompts)
-    done = answered(arguments.out, asked) if arguments.out else set()
-    model = options.load_model(arguments)
-    preset = options.preset_name(arguments, model)
-    waiting = [index for index in range(len(prompts)) if index not in done]
-    rows = [_row(arguments, model, prompts[index], index) for index in waiting]
-    for at, row in enumerate(rows):
-        row.index = at
-    with _output(arguments.out) as out, progress_bar() as progress:
-        task = progress.add_task("prompts", total=len(prompts), completed=len(done))
-        for at, result in finished(model, rows, arguments.batch_size):
-            index = waiting[at]
-            about = figures.as_object(result, preset, model.card.name)
-            line = {"index": index, "asked": asked[index], **about}
-            print(json.dumps(line, ensure_ascii=False), file=out, flush=True)
-            progress.advance(task)
-
-
-def _row(arguments: argparse.Namespace, model: Model, prompt: Prompt, index: int) -> Row:
-    preset, overrides = options.preset(arguments), options.overrides(arguments)
+    """Ask what is not answered yet."""
+    whole_number("slots", arguments.slots, 1, "a whole number of at least 1")
+    requests = requests_of(arguments.input)
+    named = [str(getattr(arguments, name)) for name in ("model", "dtype", "preset", "settings")]
+    shared = json.dumps([named, options.overrides(arguments)], sort_keys=True)
+    asked = {request["custom_id"]: _identity(shared, request) for request in requests}
     try:
-        [row] = prepare(model, [prompt], preset, raw=arguments.raw, overrides=overrides)
-    except PromptError as error:
-        raise PromptError(f"{arguments.prompts}, prompt {index + 1}: {error}") from None
-    return row
-
-
-def _questions(arguments: argparse.Namespace, prompts: Sequence[Prompt]) -> list[str]:
-    """A hash per prompt of all that its answer depends on."""
-    names = ("model", "dtype", "preset", "settings", "raw")
-    settings = {name: str(getattr(arguments, name)) for name in names}
-    shared = json.dumps([settings, options.overrides(arguments)], sort_keys=True)
-    return [
-        hashlib.sha256((shared + json.dumps(prompt)).encode()).hexdigest()[:16]
-        for prompt in prompts
-    ]
-
-
-def digest(prompts: Sequence[Prompt]) -> str:
-    """A hash of all prompts, in their order."""
-    return hashlib.sha256(json.dumps(prompts).encode()).hexdigest()[:16]
-
-
-def read(path: Path) -> list[Prompt]:
-    """The prompts of a file.
-
-    Raises:
-        InputError: the file cannot be read, or a line holds no prompt; the message names the line.
-    """
-    if path.suffix == ".parquet":
-        entries = rows.read(path)
-        return [_prompt(f"{path}, row {number}", row) for number, row in enumerate(entries, 1)]
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"--prompts {path} cannot be read: {error}") from None
-    prompts = [_line(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
-    if not prompts:
-        raise InputError(f"--prompts {path} is empty; write one JSON object a line")
-    return prompts
-
-
-def _line(path: Path, number: int, line: str) -> Prompt:
-    try:
-        entry = json.loads(line)
-    except FAULTS as error:
-        reason = reason_of(error)
-        raise PromptError(f"{path}, line {number}: no valid JSON ({reason})") from None
-    return _prompt(f"{path}, line {number}", entry)
-
-
-def _prompt(where: str, entry: Any) -> Prompt:
-    """The prompt of one entry; ``where`` it stands, for the message."""
-    given = [field for field in FIELDS if isinstance(entry, dict) and field in entry]
-    if len(given) != 1:
-        raise PromptError(f"{where}: give exactly one of {', '.join(FIELDS)}")
-    value, (kind, item) = entry[given[0]], FIELDS[given[0]]
-    if not isinstance(value, kind) or (item and not all(isinstance(one, item) for one in value)):
-        raise PromptError(f"{where}: {given[0]} has the wrong type")
-    if not value or (isinstance(value, str) and not value.strip()):
-        raise PromptError(f"{where}: {given[0]} is empty")
-    prompt: Prompt = value
-    return prompt
-
-
-def answered(path: Path, asked: Sequence[str]) -> set[int]:
-    """Line numbers that the output file already has; a half-written last line is cut off.
-
-    Raises:
-        InputError: the file holds anything but answers to these prompts with these settings.
-    """
-    if not path.exists():
-        return set()
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"--out {path} cannot be read: {error}") from None
-    *lines, last = text.split("\n")
-    found = {_answer(path, number, line, asked) for number, line in enumerate(lines, 1)}
-    if last:  # a run was killed while it wrote
-        kept = text.removesuffix(last)
-        if lines or last.startswith('{"index": '):
-            path.write_text(kept, encoding="utf-8")
-        else:
-            raise _foreign(path, 1)
-    return found
-
-
-def _answer(path: Path, number: int, line: str, asked: Sequence[str]) -> int:
-    try:
-        entry: dict[str, Any] = json.loads(line)
-        index, question = entry["index"], entry["asked"]
-        if asked[index] == question and index >= 0:
-            return int(index)
-    except (*FAULTS, KeyError, TypeError, IndexError):
-        pass
-    raise _foreign(path, number)
-
-
-def _foreign(path: Path, number: int) -> InputError:
-    return InputError(
-        f"--out {path}, line {number} is no answer to these prompts with these settings; "
-        "give another file"
-    )
-
-
-@contextmanager
-def _output(path: Path | None) -> Iterator[TextIO]:
-    if path is None:
-        yield sys.stdout
-        return
-    try:
-        file = path.open("a", encoding="utf-8")
+        file = os.fdopen(os.open(arguments.output, os.O_RDWR | os.O_CREAT, 0o644), "r+b")
     except OSError as error:
-        raise InputError(f"--out {path} cannot be written: {error}") from None
+        raise InputError(f"{arguments.output} cannot be written: {reason_of(error)}") from None
     with file:
-        yield file
+        done = _answered(arguments.output, file, asked)
+        left = [request for request in requests if request["custom_id"] not in done]
+        if left:
+            asyncio.run(_ask(arguments, left, asked, file))
+        file.seek(0)
+        refused = sum(json.loads(line)["response"]["status_code"] != 200 for line in file)
+    told = f", {refused} of them refused" if refused else ""
+    Screen(stderr=True).print(f"{len(asked)} answers{told}: {arguments.output}", soft_wrap=True)
 
 
-def progress_bar(*, disable: bool = False) -> Progress:
-    """A bar with counts and the time that is left, on standard error."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    return Progress(*columns, console=Screen(stderr=True), disable=disable)
+def requests_of(path: Path) -> list[dict[str, Any]]:
+    """The requests of a file.
+
+    Raises:
+        InputError: a line is no request, or stands for the same answer as another.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for number, row in enumerate(read(path), 1):
+        name, body = row.get("custom_id"), row.get("body")
+        where = f"{path}, request {number}"
+        if not isinstance(name, str) or not name:
+            raise InputError(f"{where}: custom_id={name!r} is not allowed; give a text")
+        if name in found:
+            raise InputError(f"{where}: custom_id={name!r} stands there twice; give each once")
+        if row.get("method", "POST") != "POST" or row.get("url") not in URLS:
+            raise InputError(
+                f"{where}: {row.get('method')} {row.get('url')!r} cannot be asked; "
+                f"use POST and {' or '.join(URLS)}"
+            )
+        if not isinstance(body, dict) or body.get("stream"):
+            raise InputError(f"{where}: body has to be an object, without stream")
+        found[name] = row
+    return list(found.values())
+
+
+def _identity(shared: str, request: dict[str, Any]) -> str:
+    """The id of an answer: a hash of all that it depends on."""
+    text = shared + json.dumps([request["url"], request["body"]], sort_keys=True)
+    return "batch_req_" + hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+def _answered(path: Path, file: BufferedRandom, asked: dict[str, str]) -> set[str]:
+    """What the output has already; a half-written last line is cut off."""
+    *lines, torn = file.read().split(b"\n")
+    done = set()
+    for number, line in enumerate(lines, 1):
+        try:
+            entry = json.loads(line)
+            name, identity = entry["custom_id"], entry["id"]
+        except (*FAULTS, KeyError, TypeError):
+            name = identity = None
+        if name is None or asked.get(name) != identity:
+            raise InputError(
+                f"{path}, line {number} is no answer to these requests with these settings; "
+                "give another file"
+            )
+        done.add(name)
+    if torn:
+        if not lines and not torn.startswith(b'{"id": "batch_req_'):
+            raise InputError(f"{path} holds something else; give another file")
+        file.seek(-len(torn), os.SEEK_END)
+        file.truncate()
+    return done
+
+
+async def _ask(
+    arguments: argparse.Namespace,
+    requests: Sequence[dict[str, Any]],
+    asked: dict[str, str],
+    file: BufferedRandom,
+) -> None:
+    """Through the routes of the server, as far as its engine; no socket is opened."""
+    engine, client = _service(arguments)
+    room = asyncio.Semaphore(2 * arguments.slots)
+    engine.start()
+    try:
+        with prompt_file.progress_bar() as progress:
+            bar = progress.add_task(
+                "requests", total=len(asked), completed=len(asked) - len(requests)
+            )
+
+            async def one(request: dict[str, Any]) -> None:
+                async with room:
+                    answer = await client.post(request["url"], json=request["body"])
+                name = request["custom_id"]
+                response = {"status_code": answer.status_code, "body": answer.json()}
+                line = {"id": asked[name], "custom_id": name, "response": response, "error": None}
+                file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
+                file.flush()
+                progress.advance(bar)
+
+            async with client, asyncio.TaskGroup() as group:
+                for request in requests:
+                    group.create_task(one(request))
+    finally:
+        engine.drain(0)
+
+
+def _service(arguments: argparse.Namespace) -> tuple[Engine, httpx.AsyncClient]:
+    try:
+        import httpx
+
+        from unmask.server.app import create_app
+        from unmask.server.settings import ServerSettings
+    except ImportError as error:
+        raise InputError(
+            f"{error.name} is not installed; type pip install 'unmask[serve]'"
+        ) from None
+    from unmask.engine.engine import Engine
+
+    model = options.load_model(arguments)
+    given = options.preset(arguments), options.overrides(arguments)
+    settings = ServerSettings(arguments.model, *given, time_limit=DAY, body_limit=LARGEST)
+    engine = Engine(model, slots=arguments.slots, waiting=2 * arguments.slots)
+    transport = httpx.ASGITransport(create_app(engine, settings))
+    return engine, httpx.AsyncClient(transport=transport, base_url="http://batch", timeout=None)

@@ -13,7 +13,7 @@ import torch
 from rich.table import Table
 
 from unmask import __version__
-from unmask.cli import batch, options
+from unmask.cli import options, prompt_file
 from unmask.cli.screen import Screen
 from unmask.decode.settings import whole_number
 from unmask.errors import InputError
@@ -89,7 +89,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _workload(arguments: argparse.Namespace, model: Model) -> tuple[Workload, int | None]:
     if arguments.prompts:
-        prompts = batch.read(arguments.prompts)[: arguments.count]
+        prompts = prompt_file.read(arguments.prompts)[: arguments.count]
         return Workload(prompts, arguments.batch_size), None
     if model.codec is None:
         raise InputError(f"{model.card.name} has no tokenizer; give token ids with --prompts")

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.live import Live
 
 from unmask.canvas.events import Commit
-from unmask.cli import batch, figures, options
+from unmask.cli import figures, options, prompt_file
 from unmask.cli.drawing import draw
 from unmask.cli.screen import Screen
 from unmask.decode.generate import BATCH, Result, Watch, finished, prepare
@@ -68,7 +68,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Answer."""
     if arguments.prompts:
         _refuse(arguments, ("prompt", "infill", "save"), "--prompts")
-        batch.run(arguments)
+        prompt_file.run(arguments)
         return
     _refuse(arguments, ("out",), "a single prompt")
     if arguments.infill is not None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from unmask import rows
-from unmask.cli import batch, options
+from unmask.cli import options, prompt_file
 from unmask.cli.screen import Screen
 from unmask.decode.prompts import Prompt
 from unmask.decode.settings import whole_number
@@ -87,13 +87,13 @@ def run(arguments: argparse.Namespace) -> None:
         "overrides": overrides,
         "dtype": arguments.dtype,
         "source": str(arguments.prompts or arguments.task),
-        "prompts": batch.digest(prompts),
+        "prompts": prompt_file.digest(prompts),
         "attempts": arguments.attempts,
         "check": arguments.check,
         "raw": arguments.raw,
     }
     shards = Shards(arguments.out, settings)
-    with batch.progress_bar() as progress:
+    with prompt_file.progress_bar() as progress:
         bar = progress.add_task("answers", total=len(prompts), completed=len(shards.done()))
         how = Harvest(
             preset,
@@ -130,7 +130,7 @@ def _take(arguments: argparse.Namespace) -> None:
     entries = itertools.islice(itertools.chain([first], entries), arguments.count)
     shards, refused = Shards(arguments.out, settings), Refused()
     how = Import(canvas, arguments.templated, arguments.shard_size)
-    with batch.progress_bar() as progress:
+    with prompt_file.progress_bar() as progress:
         bar = progress.add_task("samples", total=None, completed=len(shards.done()))
         for _ in imported(model, entries, shards, how, refused):
             progress.advance(bar)
@@ -149,7 +149,7 @@ def _questions(arguments: argparse.Namespace) -> tuple[list[Prompt], Check | Non
     if arguments.prompts:
         if arguments.attempts > 1 and not arguments.check:
             raise InputError("--attempts needs answers that can be checked: --task or --check")
-        prompts = batch.read(arguments.prompts)[: arguments.count]
+        prompts = prompt_file.read(arguments.prompts)[: arguments.count]
         return prompts, _checker(arguments) if arguments.check else None, {}
     if arguments.check:
         raise InputError("--check is for --prompts; a --task has its own")

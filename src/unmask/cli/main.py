@@ -11,6 +11,7 @@ from typing import Any, NoReturn, TextIO
 
 from unmask import __version__
 from unmask.cli import (
+    batch,
     bench,
     chat,
     distill,
@@ -23,14 +24,15 @@ from unmask.cli import (
     merge,
     models,
     plot,
+    serve,
     train,
     tune,
 )
 from unmask.errors import UnmaskError
 
 COMMANDS = (
-    generate, chat, bench, tune, eval, leaderboard, plot, harvest, doctor, distill, train, merge,
-    inspect, models,
+    generate, chat, serve, batch, bench, tune, eval, leaderboard, plot, harvest, doctor, distill,
+    train, merge, inspect, models,
 )  # fmt: skip
 ABOUT = """\
 unmask: run diffusion language models, fast.

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unmask.cli import batch
+from unmask.cli import prompt_file
 from unmask.cli.screen import Screen
 from unmask.decode.generate import generate
 from unmask.decode.settings import whole_number
@@ -99,7 +99,7 @@ def run(arguments: argparse.Namespace) -> None:
             f"{session.steps} steps, {session.trainable:,} trainable parameters",
             soft_wrap=True,
         )
-    with batch.progress_bar(disable=not main) as progress:
+    with prompt_file.progress_bar(disable=not main) as progress:
         bar = progress.add_task("steps", total=session.steps)
         for line in session.lines(quick_decode(session)):
             progress.update(bar, completed=line["step"], description=f"loss {line['loss']:.3f}")

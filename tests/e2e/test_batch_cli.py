@@ -1,0 +1,104 @@
+"""unmask batch as a process: OpenAI's batch format, resumed without a lost or doubled answer."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from unmask import generate
+from unmask.models.loading import load
+
+pytest.importorskip("fastapi")
+QUESTION = "Mia has {} apples. She buys 7 apples. How many apples does Mia have now?"
+
+
+def command(*arguments):
+    return [sys.executable, "-m", "unmask", "batch", *map(str, arguments)]
+
+
+def batch(*arguments):
+    return subprocess.run(
+        command(*arguments), check=False, capture_output=True, text=True, timeout=300
+    )
+
+
+def request(name, text="Hello", url="/v1/chat/completions", **more):
+    body = {"messages": [{"role": "user", "content": text}], "max_tokens": 96, **more}
+    return {"custom_id": name, "method": "POST", "url": url, "body": body}
+
+
+def write(path, requests):
+    path.write_text("".join(json.dumps(one) + "\n" for one in requests))
+    return path
+
+
+def lines(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@pytest.mark.slow
+def test_answers_are_those_of_generate(tmp_path):
+    texts = [QUESTION.format(number) for number in range(2, 8)]
+    asked = [request(str(number), text) for number, text in enumerate(texts)]
+    asked.append(request("odd", colour="red"))
+    done = batch(write(tmp_path / "in.jsonl", asked), tmp_path / "out.jsonl")
+    assert done.returncode == 0, done.stderr
+    assert "7 answers, 1 of them refused" in done.stderr
+    found = {line["custom_id"]: line["response"] for line in lines(tmp_path / "out.jsonl")}
+    assert found["odd"]["status_code"] == 400
+    assert found["odd"]["body"]["error"]["param"] == "colour"
+    known = generate(load("tiny-fast"), texts, max_new_tokens=96)
+    for number, result in enumerate(known):
+        body = found[str(number)]["body"]
+        assert body["choices"][0]["message"]["content"] == result.text
+        assert body["usage"]["completion_tokens"] == result.tokens
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_batch_goes_on(how, tmp_path):
+    asked = [request(str(number), QUESTION.format(number), preset="vanilla") for number in range(8)]
+    given = write(tmp_path / "in.jsonl", asked), tmp_path / "out.jsonl", "--slots", 1
+    running = subprocess.Popen(command(*given), stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not (given[1].exists() and given[1].read_bytes().count(b"\n") >= 2):
+        assert running.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    running.send_signal(how)
+    _, said = running.communicate(timeout=60)
+    assert "Traceback" not in said
+    before = given[1].read_bytes()
+    done = batch(*given)
+    assert done.returncode == 0, done.stderr
+    assert given[1].read_bytes().startswith(before[: before.rindex(b"\n")])
+    assert sorted(line["custom_id"] for line in lines(given[1])) == [str(n) for n in range(8)]
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ([request("a"), request("a")], "'a' stands there twice"),
+        ([request("")], "custom_id=''"),
+        ([request("a", url="/v1/embeddings")], "'/v1/embeddings' cannot be asked"),
+        ([request("a", stream=True)], "without stream"),
+        ([{"custom_id": "a", "url": "/v1/completions", "body": 3}], "has to be an object"),
+    ],
+)
+def test_bad_requests(asked, said, tmp_path):
+    done = batch(write(tmp_path / "in.jsonl", asked), tmp_path / "out.jsonl")
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_an_output_of_something_else_is_kept(tmp_path):
+    given = write(tmp_path / "in.jsonl", [request("a")]), tmp_path / "out.jsonl"
+    for text in ("notes\n", '{"id": "batch_req_0", "custom_id": "a"}\n', "half"):
+        given[1].write_text(text)
+        done = batch(*given)
+        assert done.returncode == 2
+        assert given[1].read_text() == text
