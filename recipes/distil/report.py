@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from unmask.evaluate.aup import aup
 
 Record = dict[str, Any]
 DRAWS = 2000
+PAIRS = (("A3", "A0"), ("A3h", "A3"), ("A4", "A3"), ("A9", "A4"), ("A10", "A4"), ("A8", "A4"))
 BUDGET = 1.0  # points of accuracy below the teacher, one token a forward
 
 
@@ -102,11 +104,57 @@ def main() -> None:
         low, high = interval(several, one)
         ratio = forwards(several) / forwards(one)
         print(f"S, several blocks against one: {ratio:.2f} ({low:.2f} to {high:.2f})")
+    _pairs(found)
     print("\nAll points, forwards / right in percent by bar:\n")
     for (arm, seed), decoders in sorted(found.items(), key=_order):
         for decoder, points in decoders.items():
             shown = ", ".join(f"{p['bar']}: {forwards(p):.2f} / {accuracy(p):.1f}" for p in points)
             print(f"- {arm} ({ARMS[arm][0]}), seed {seed}, {decoder}: {shown}")
+
+
+def _pairs(found: Mapping[tuple[str, int], Mapping[str, list[Record]]]) -> None:
+    """Arms against each other at equal bars, over the seeds that both have."""
+    heads = "arm", "against", "seeds", "decoder", "bar", "forwards, ratio", "right, points"
+    print(f"\n| {' | '.join(heads)} |")
+    print("|---|---|---|---|---|---|---|")
+    for arm, other in PAIRS:
+        seeds = sorted(seed for name, seed in found if name == arm and (other, seed) in found)
+        for decoder in ("dparallel", "d3llm"):
+            mine, theirs = (
+                list(zip(*(found[name, seed][decoder] for seed in seeds), strict=True))
+                for name in (arm, other)
+            )
+            for one, two in zip(mine, theirs, strict=True):
+                fewer, better = against(one, two)
+                print(
+                    f"| {arm} | {other} | {len(seeds)} | {decoder} | {one[0]['bar']} | "
+                    f"{fewer[0]:.2f} ({fewer[1]:.2f} to {fewer[2]:.2f}) | "
+                    f"{better[0]:+.1f} ({better[1]:+.1f} to {better[2]:+.1f}) |"
+                )
+
+
+def against(
+    one: Sequence[Record], other: Sequence[Record]
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Ratio of forwards and difference of accuracy in points, each with its 95 % interval.
+
+    Answers of all seeds are drawn in pairs (same problem, same seed).
+    """
+    table = np.array(
+        [
+            [value for side in (one, other) for record in side for value in record["forwards"]],
+            [int(sign) for side in (one, other) for record in side for sign in record["right"]],
+        ],
+        dtype=float,
+    ).reshape(2, 2, -1)
+    draw = np.random.default_rng(0).integers(0, table.shape[2], (DRAWS, table.shape[2]))
+    means = table[:, :, draw].mean(3)
+    fewer, better = means[0, 0] / means[0, 1], 100 * (means[1, 0] - means[1, 1])
+    sums = table.mean(2)
+    return (
+        (sums[0, 0] / sums[0, 1], *np.percentile(fewer, [2.5, 97.5])),
+        (100 * (sums[1, 0] - sums[1, 1]), *np.percentile(better, [2.5, 97.5])),
+    )
 
 
 def _order(entry: tuple[tuple[str, int], Any]) -> tuple[int, int]:
