@@ -28,7 +28,7 @@ SECONDS = 20.0  # math-verify's own limits are 5 s for each of two readings and 
 START_SECONDS = 120.0  # importing sympy takes one second on a quiet machine
 LONGEST = 2000  # characters; longest answer of MATH-500: 53
 WRAPPED = re.compile(r"\\(?:text|mbox|mathrm|textbf|textrm)\s*\{([^{}]*)\}")
-FILL = re.compile(r"\\(?:left|right|displaystyle|[,!;: ])|[\s$~]")
+FILL = re.compile(r"\\(?:left|right|displaystyle|[,!;: ])|(?<!\d) | (?!\d)|[$~]")
 
 
 def final_expression(text: str) -> str:
@@ -76,9 +76,12 @@ class Judge:
         with self._lock:
             if self._process is None:
                 self._process = self._started()
-            line = _exchange(self._process, json.dumps([answer, truth]), self._seconds)
-            if not line:
-                self._end()
+            line = ""
+            try:
+                line = _exchange(self._process, json.dumps([answer, truth]), self._seconds)
+            finally:  # also after Ctrl-C, or the next question would get this one's answer
+                if not line:
+                    self._end()
             return line == "true\n"
 
     def close(self) -> None:
@@ -145,6 +148,6 @@ def _judge(process_id: int) -> Judge:
 
 
 def _plain(text: str) -> str:
-    """Without what changes the look of an expression only."""
+    """Without what changes the look of an expression only; "1 2" is not 12."""
     text = WRAPPED.sub(r"\1", text).replace("\\dfrac", "\\frac").replace("\\tfrac", "\\frac")
-    return FILL.sub("", text).removesuffix(".")
+    return FILL.sub("", " ".join(text.split())).removesuffix(".")
