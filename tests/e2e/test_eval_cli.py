@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from unmask.cli.main import main
 from unmask.evaluate.record import read
 
 
@@ -138,10 +139,21 @@ def test_choices_are_ranked(tmp_path):
         assert record.text == max(likely, key=likely.__getitem__)
 
 
-def test_harness_needs_its_own_options(tmp_path):
-    done = unmask("--harness", "no_such_task", "--sweep", "threshold=1")
-    assert done.returncode == 2
-    assert "--sweep is for our own tasks" in done.stderr
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["--harness", "a", "--sweep", "threshold=1"], "--sweep is for our own tasks"),
+        (["--harness", "a", "--style", "plain"], "--style is for our own tasks"),
+        (["--harness", "a", "--mode", "likelihood"], "drop --mode likelihood"),
+        (["--harness", "a", "--shots", "-1"], "shots=-1"),
+        (["--shots", "0"], "--shots is for lm-eval's tasks"),
+        (["--include-path", "a"], "--include-path is for lm-eval's tasks"),
+        (["--chat"], "--chat is for lm-eval's tasks"),
+    ],
+)
+def test_options_that_mean_nothing_here_are_refused(given, said, capsys):
+    assert main(["eval", *given]) == 2
+    assert said in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -96,9 +96,10 @@ def run(arguments: argparse.Namespace) -> None:
     for name in ("count", "samples", "batch_size"):
         if getattr(arguments, name) is not None:
             whole_number(name, getattr(arguments, name), 1, "a whole number of at least 1")
-    if arguments.harness:
+    if arguments.harness is not None:
         harness.run(arguments)
         return
+    harness.refuse(arguments)
     chosen = _tasks(arguments)
     swept = combinations(arguments.sweep, _kinds())
     questions = _questions(arguments, chosen)

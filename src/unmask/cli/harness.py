@@ -8,6 +8,7 @@ from pathlib import Path
 
 from unmask.cli import options
 from unmask.cli.screen import Screen
+from unmask.decode.settings import whole_number
 from unmask.errors import InputError
 from unmask.evaluate import harness
 from unmask.evaluate.likelihood import Effort
@@ -31,18 +32,27 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
+def refuse(arguments: argparse.Namespace) -> None:
+    """What is given without --harness and means nothing then.
+
+    Raises:
+        InputError: there is such an option.
+    """
+    for name in ("include_path", "shots", "chat", "unsafe"):
+        given = getattr(arguments, name)
+        if given is not None and given is not False:  # 0 shots is something given
+            flag = f"--{name.replace('_', '-')}"
+            raise InputError(f"{flag} is for lm-eval's tasks; drop it, or name some by --harness")
+
+
 def run(arguments: argparse.Namespace) -> None:
     """Ask, print the table, write results and answers to --out."""
-    for name, given in (("--sweep", arguments.sweep), ("--task", arguments.task)):
-        if given:
-            raise InputError(f"{name} is for our own tasks; drop it, or drop --harness")
+    _check(arguments)
     names = tuple(name.strip() for name in arguments.harness.split(",") if name.strip())
     request = harness.Request(
         names, arguments.count, arguments.include_path, arguments.shots, arguments.chat,
         arguments.unsafe,
     )  # fmt: skip
-    if arguments.out and arguments.out.exists():
-        raise InputError(f"out={str(arguments.out)!r} is there already; give another file")
     model = options.load_model(arguments)
     outcome = harness.run(
         model,
@@ -64,3 +74,15 @@ def run(arguments: argparse.Namespace) -> None:
         print(json.dumps(outcome.results["results"], default=str))
     else:
         Screen().print(outcome.table, soft_wrap=True, markup=False)
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    for name in ("task", "data", "sweep", "method", "style"):
+        if getattr(arguments, name):
+            raise InputError(f"--{name} is for our own tasks; drop it, or drop --harness")
+    if arguments.mode == "likelihood":
+        raise InputError("lm-eval's tasks say themselves whether they rank; drop --mode likelihood")
+    if arguments.shots is not None:
+        whole_number("shots", arguments.shots, 0, "a whole number, 0 or more")
+    if arguments.out and arguments.out.exists():
+        raise InputError(f"out={str(arguments.out)!r} is there already; give another file")
