@@ -11,13 +11,13 @@ import records
 from unmask import InputError
 from unmask.evaluate import examples as tasks
 from unmask.evaluate.journal import opened
-from unmask.evaluate.provenance import commit
+from unmask.evaluate.provenance import commit, fingerprint
 from unmask.evaluate.questions import ask, cut, tokens_to_stop
 from unmask.evaluate.record import NAMES, key_of, of_row, read
 from unmask.evaluate.run import Contestant, run
 from unmask.evaluate.sweep import combinations
 from unmask.evaluate.task import Question
-from unmask.models.loading import load
+from unmask.models.loading import find_folder, load
 
 TIMES = ("latency", "seconds")
 KINDS = {"threshold": float, "cache": str, "delay": int}
@@ -143,6 +143,24 @@ def test_a_prefix_stands_behind_the_template(model, stories):
     text = model.codec.decode(ask(model, task, example, 96).ids, keep_special=True)
     assert text.endswith("We solve")
     assert "Hello" in text
+
+
+@pytest.mark.parametrize("place", [10, 9 * 2**20, 18 * 2**20 - 1])
+def test_a_fingerprint_sees_a_matrix_anywhere_in_a_large_file(place, tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    path = tmp_path / "model.safetensors"
+    with path.open("wb") as file:
+        file.truncate(18 * 2**20)
+    before = fingerprint(tmp_path)
+    with path.open("r+b") as file:
+        file.seek(place)
+        file.write(b"1" * 2**18)
+        file.truncate(18 * 2**20)
+    assert fingerprint(tmp_path) != before
+
+
+def test_the_fingerprint_of_a_built_in_model_stands_in_committed_records():
+    assert fingerprint(find_folder("tiny-fast")) == "92d28f18bdac"
 
 
 def test_a_commit_says_whether_any_of_the_package_was_changed(tmp_path):

@@ -14,18 +14,25 @@ from unmask import __version__
 
 PACKAGE = Path(__file__).resolve().parents[1]
 SAMPLED = 2**20
-"""Bytes read at either end of a weights file: enough to tell checkpoints apart in no time."""
+"""Bytes read at either end of a weights file: enough to tell small checkpoints apart."""
+LARGE = 2**24
+SPOTS, SPOT = 256, 2**12
+"""Places within a larger file, and bytes read at each: an adapter that was merged into a few
+matrices of every layer may leave both ends as they were."""
 
 
 def fingerprint(folder: Path) -> str:
-    """12 hex digits of a checkpoint: its configuration and, of every weights file, the size and
-    the first and last MiB."""
+    """12 hex digits of a checkpoint: its configuration and, of every weights file, the size,
+    the first and last MiB and, of large ones, samples in between."""
     found = hashlib.sha256((folder / "config.json").read_bytes())
     for path in sorted(folder.glob("*.safetensors")):
         size = path.stat().st_size
         found.update(f"{path.name} {size}".encode())
         with path.open("rb") as file:
             found.update(file.read(SAMPLED))
+            for spot in range(1, SPOTS) if size > LARGE else ():
+                file.seek(size * spot // SPOTS)
+                found.update(file.read(SPOT))
             file.seek(max(0, size - SAMPLED))
             found.update(file.read())
     return found.hexdigest()[:12]
