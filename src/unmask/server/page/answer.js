@@ -1,7 +1,7 @@
 // What does the answer look like after a forward? Its tokens, block by block, masked or coloured.
 
 import { colourOf } from "./colours.js";
-import { blocksOf, born, counts, seen, windowOf } from "./recording.js";
+import { blocksOf, born, counts, seen, windowAfter } from "./recording.js";
 
 const UNKNOWN = 3; // width of a mask whose token nobody knows yet, in letters
 
@@ -10,9 +10,9 @@ const isWide = (letter) => /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaf
 const width = (text) => [...text].reduce((sum, letter) => sum + (isWide(letter) ? 2 : 1), 0);
 
 /** Text of a token as it is drawn: {before: spaces, word, breaks: whether a line ends behind it}. */
-function drawn(version) {
-  if (version.kind === "pad") return { before: 0, word: "", breaks: false };
-  if (version.kind === "end") return { before: 0, word: "∎", breaks: false };
+function drawn(version, ends) {
+  if (version.kind === "pad" && !ends) return { before: 0, word: "", breaks: false };
+  if (version.kind === "end" || ends) return { before: 0, word: "∎", breaks: false };
   const text = version.text.replace(/\t/g, "    ");
   const lead = text.match(/^ */)[0].length;
   const breaks = text.includes("\n");
@@ -22,38 +22,35 @@ function drawn(version) {
 
 /** The answer of a recording inside `root`: {paint(step), differ(positions)}. */
 export function answerIn(root, recording, told) {
-  root.replaceChildren();
-  const rows = blocksOf(recording).map(([from, to], index) => {
-    const row = make("div", "block");
-    const gutter = make("span", "gutter");
-    gutter.textContent = from;
-    const line = make("span", "line");
-    row.append(gutter, line);
-    root.append(row);
-    return { row, gutter, line, from, to, index };
+  const flow = make("div", "flow");
+  root.replaceChildren(flow);
+  const blocks = blocksOf(recording).map(([from, to]) => {
+    const block = make("span", "block");
+    const first = make("span", "first"); // no line may end between a border and its first token
+    const border = make("span", "start");
+    border.dataset.at = from;
+    first.append(border);
+    block.append(first);
+    flow.append(block, "\u200b");
+    return { block, from, to };
   });
-  const spots = rows.flatMap(({ line, from, to }) =>
+  const spots = blocks.flatMap(({ block, from, to }) =>
     recording.cells.slice(from, to).map((cell) => {
       const spot = make("span", "cell");
       spot.tabIndex = -1;
       spot.setAttribute("role", "img");
-      spot.dataset.at = cell.at;
-      line.append(spot);
+      spot.dataset.cell = cell.at;
+      (cell.at === from ? block.firstChild : block).append(spot);
       return { cell, spot, shown: null };
     }),
   );
   if (spots.length && recording.start.preset) spots[0].spot.tabIndex = 0;
-  listen(root, spots, told);
-  let step = 0;
+  listen(flow, spots, told);
 
-  function paint(now) {
-    step = now;
+  function paint(step) {
     for (const entry of spots) paintCell(recording, entry, step);
-    const place = windowOf(recording, step);
-    for (const { row, gutter, from, to } of rows) {
-      row.dataset.state = stateOf(place, from, to);
-      gutter.title = `positions ${from} to ${to - 1}${WORDS[row.dataset.state]}`;
-    }
+    const place = recording.start.preset ? windowAfter(recording, step) : null;
+    for (const { block, from, to } of blocks) block.dataset.state = stateOf(place, from, to);
   }
 
   function differ(positions) {
@@ -61,8 +58,6 @@ export function answerIn(root, recording, told) {
   }
   return { paint, differ };
 }
-
-const WORDS = { shut: "", frontier: ", the frontier", open: ", open for writing" };
 
 function stateOf(place, from, to) {
   if (!place || from >= place.stop || to <= place.from) return "shut";
@@ -80,14 +75,14 @@ function paintCell(recording, entry, step) {
   const key = `${version?.step}/${version?.kind}/${final?.text}/${steps}/${fresh}/${padding}`;
   if (key === entry.shown) return;
   entry.shown = key;
-  const look = final ? drawn(final) : { before: 1, word: "", breaks: false };
+  const look = final ? drawn(final, final.kind === "pad" && !isPadding(recording, cell, final)) : { before: 1, word: "", breaks: false };
   const room = final ? Math.max(1, width(look.word)) : UNKNOWN;
   spot.style.setProperty("--before", look.before);
   spot.style.setProperty("--room", room);
   spot.textContent = version && look.word ? look.word : "\u00a0";
-  spot.className = `cell ${version ? version.kind : "mask"}`;
+  for (const kind of ["mask", "given", "text", "end", "pad"]) spot.classList.remove(kind);
+  spot.classList.add(!version ? "mask" : padding ? "pad" : version.kind === "pad" ? "end" : version.kind);
   spot.classList.toggle("fresh", Boolean(fresh));
-  spot.classList.toggle("pad", Boolean(padding));
   const first = born(cell);
   const paint = version && first > 0 ? colourOf(first, steps) : null;
   spot.style.setProperty("--fill", paint ? paint.fill : "");
@@ -100,9 +95,10 @@ const isPadding = (recording, cell, version) =>
   version.kind === "pad" ? !counts(recording, cell) : version.kind !== "given" && cell.at >= recording.cut;
 
 function lineBreak(spot, wanted) {
-  const next = spot.nextSibling;
+  const last = spot.parentNode.className === "first" ? spot.parentNode : spot;
+  const next = last.nextSibling;
   const there = next?.nodeName === "BR";
-  if (wanted && !there) spot.after(document.createElement("br"));
+  if (wanted && !there) last.after(document.createElement("br"));
   else if (!wanted && there) next.remove();
 }
 
@@ -111,19 +107,20 @@ export function spoken(cell, version, first, padding) {
   const where = `position ${cell.at}`;
   if (!version) return `${where}: masked`;
   if (version.kind === "given") return `${where}: “${version.text}”, given`;
-  const what = padding ? "padding behind the end" : version.kind === "text" ? `“${version.text}”` : "end of the text";
+  const plain = version.kind === "text" ? `“${version.text}”` : "end of the text";
+  const what = padding ? "padding behind the end" : plain;
   const sure = version.confidence === null ? "" : `, confidence ${version.confidence.toFixed(3)}`;
   return `${where}: ${what}, written in forward ${first}${sure}`;
 }
 
 /** Pointing at a cell, or going there with the arrows, tells about it. */
-function listen(root, spots, told) {
-  const at = (event) => event.target.closest?.(".cell")?.dataset.at;
-  root.onpointerover = (event) => told(at(event) === undefined ? null : Number(at(event)));
-  root.onpointerleave = () => told(null);
-  root.onfocusin = (event) => told(Number(at(event) ?? 0));
-  root.onfocusout = () => told(null);
-  root.onkeydown = (event) => {
+function listen(flow, spots, told) {
+  const at = (event) => event.target.closest?.(".cell")?.dataset.cell;
+  flow.onpointerover = (event) => told(at(event) === undefined ? null : Number(at(event)));
+  flow.onpointerleave = () => told(null);
+  flow.addEventListener("focusin", (event) => told(Number(at(event))));
+  flow.addEventListener("focusout", () => told(null));
+  flow.onkeydown = (event) => {
     const here = Number(at(event));
     const to = { ArrowLeft: here - 1, ArrowRight: here + 1, Home: 0, End: spots.length - 1 }[event.key];
     if (to === undefined || Number.isNaN(here)) return;

@@ -108,8 +108,8 @@ function settle() {
     find("verdict").firstElementChild.textContent = head;
     find("verdict").lastElementChild.textContent = line;
     find("verdict").hidden = false;
-    const places = differences(one.recording, two.recording);
-    panels.forEach((panel) => panel.differ(places));
+    const apart = differences(one.recording, two.recording);
+    panels.forEach((panel, at) => panel.differ(apart[at]));
     spoken = `${head} ${line}`;
   }
   find("copy-text").disabled = false;
@@ -164,6 +164,7 @@ async function nameModels() {
     const names = await models(find("key").value);
     const wanted = read().model || fromHash(location.hash).model;
     find("model").replaceChildren(...names.map((name) => new Option(name, name)));
+    find("model").classList.toggle("only", names.length < 2);
     if (names.includes(wanted)) find("model").value = wanted;
   } catch (error) {
     showError(error);

@@ -2,7 +2,7 @@
 
 import { answerIn, spoken } from "./answer.js";
 import { colourOf } from "./colours.js";
-import { blank, born, counts, figures, seen, windowOf } from "./recording.js";
+import { blank, born, counts, figures, refreshes, seen, windowAfter } from "./recording.js";
 import { traceIn } from "./trace.js";
 
 const SWATCHES = 12;
@@ -21,7 +21,7 @@ export function panelIn(root, seek) {
   function take(recording, name) {
     show.recording = recording;
     show.at = null;
-    part("h2").textContent = name;
+    part("h2").textContent = name || "An answer begins as masks.";
     part(".about").textContent = about(recording.start);
     part(".answer").setAttribute("aria-label", `Tokens of the answer by ${name || "nobody yet"}`);
     show.answer = answerIn(part(".answer"), recording, (at) => {
@@ -69,7 +69,7 @@ export function panelIn(root, seek) {
 
 /** The settings of a run in one line. */
 function about({ settings, block_length: block, length, preset }) {
-  if (!preset) return "";
+  if (!preset) return "Every forward pass of the model writes the tokens that it is sure of, wherever they stand.";
   const bar = settings.threshold ?? settings.factor ?? null;
   return [
     settings.schedule,
@@ -84,17 +84,16 @@ function about({ settings, block_length: block, length, preset }) {
 
 function forwardInWords(recording, step) {
   const { start, forwards } = recording;
-  if (!start.preset) return "Masks. Nobody has asked yet.";
   if (!forwards.length) return `${start.length} masks, waiting for the first forward`;
   if (step === 0) return `Before the first forward: ${start.prompt_tokens} prompt tokens, ${start.length} positions`;
   const forward = forwards[step - 1];
-  const tokens = forward.tokens.filter((token) => !token.pad).length;
+  const tokens = forward.tokens.filter(({ at, pad }) => (recording.done ? at < recording.cut : !pad)).length;
   const milliseconds = 1000 * (forward.seconds - (forwards[step - 2]?.seconds ?? 0));
-  const place = windowOf(recording, step);
+  const place = windowAfter(recording, step - 1);
   return [
-    `Forward ${step} of ${forwards.length}${recording.done ? "" : " so far"} wrote ${tokens} token${tokens === 1 ? "" : "s"}`,
+    `Forward ${step} of ${forwards.length}${recording.done ? "" : " so far"} wrote ${tokens === 0 ? "padding only" : tokens === 1 ? "1 token" : `${tokens} tokens`}`,
     place && `in ${place.from}–${place.stop - 1}`,
-    `fed ${forward.fed}, read ${forward.read ?? 0}${forward.refresh ? ", refreshed the cache" : ""}`,
+    `fed ${forward.fed}, read ${forward.read ?? 0}${refreshes(recording, forward) ? ", refreshed the cache" : ""}`,
     `${milliseconds.toFixed(1)} ms`,
   ]
     .filter(Boolean)
@@ -120,9 +119,11 @@ function legend(root, recording) {
   }
   const signs = [["mask", "mask"]];
   if (recording.cells.some((cell) => cell.given !== null)) signs.push(["given", "given"]);
-  if (recording.done) signs.push(["pad", "behind the end"]);
-  if (recording.forwards.some((forward) => forward.frontier)) signs.push(["front", "frontier"], ["open", "open"]);
-  if (recording.forwards.some((forward) => forward.refresh)) signs.push(["triangle", "cache refreshed"]);
+  if (recording.cells.some((cell) => cell.versions.length && !counts(recording, cell))) signs.push(["pad", "behind the end"]);
+  if (steps) signs.push(["front", "frontier"]);
+  const ahead = recording.forwards.some((_, step) => windowAfter(recording, step)?.stop > windowAfter(recording, step)?.to);
+  if (ahead) signs.push(["open", "open"]);
+  if (recording.forwards.some((forward) => refreshes(recording, forward))) signs.push(["triangle", "cache refreshed"]);
   if (recording.forwards.some((forward) => forward.read)) signs.push(["fed", "fed"], ["read", "read"]);
   for (const [kind, word] of signs) {
     const sign = make("span", "sign");

@@ -72,13 +72,29 @@ export function figures(recording, step) {
   };
 }
 
-/** Where forward `step` was allowed to write: {frontier: [a, b], stop}; null if nobody said. */
-export function windowOf(recording, step) {
-  const forward = recording.forwards[Math.max(0, Math.min(step, recording.forwards.length) - 1)];
-  if (!forward?.frontier) return null;
-  const [from, to] = forward.frontier;
-  return { from, to, stop: Math.max(to, forward.window_stop ?? to) };
+/**
+ * Where the forward after `step` may write: {from, to, stop}, the frontier and the end of what is
+ * open; null if nothing is left. A commit tells about the next forward; the first window is worked
+ * out, unless the start tells it.
+ */
+export function windowAfter(recording, step) {
+  if (step > 0 || recording.start.frontier) {
+    const told = step > 0 ? recording.forwards[step - 1] : recording.start;
+    if (!told?.frontier) return null;
+    const [from, to] = told.frontier;
+    return { from, to, stop: Math.max(to, told.window_stop ?? to) };
+  }
+  const { length, block_length: block, settings } = recording.start;
+  const open = recording.cells.find((cell) => cell.given === null)?.at ?? 0;
+  const wide = { whole: length, left_to_right: 1 }[settings.schedule] ?? block ?? length;
+  const from = open - (open % wide);
+  const to = Math.min(length, from + wide);
+  return { from, to, stop: to };
 }
+
+/** Whether a forward refreshed a cache: with none there is nothing to refresh. */
+export const refreshes = (recording, forward) =>
+  Boolean(forward.refresh) && !["none", "causal"].includes(recording.start.settings.cache);
 
 /** Blocks as [start, stop]; one block where borders would say nothing. */
 export function blocksOf(recording) {

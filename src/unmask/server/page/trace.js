@@ -1,7 +1,7 @@
 // How did the answer come about? Strata (position over forward) and, beneath, a bar per forward.
 
 import { colourOf } from "./colours.js";
-import { blocksOf, born, counts, windowOf } from "./recording.js";
+import { blocksOf, born, counts, refreshes, windowAfter } from "./recording.js";
 
 const LEFT = 46;
 const RIGHT = 10;
@@ -31,7 +31,7 @@ const label = (parent, x, y, text, kind = "") => {
 export function traceIn(root, recording, columns, seek) {
   const width = Math.max(240, root.clientWidth || 600);
   const { length } = recording.start;
-  const rows = Math.min(300, Math.max(110, length * 2.4));
+  const rows = length * (length > 110 ? Math.max(0.6, 220 / length) : length > 64 && width < 700 ? 2 : length > 64 ? 2.5 : 4);
   const scale = {
     width,
     rows,
@@ -47,9 +47,10 @@ export function traceIn(root, recording, columns, seek) {
   svg.setAttribute("height", height);
   svg.setAttribute("role", "img");
   svg.setAttribute("aria-label", inWords(recording));
-  windows(svg, recording, scale);
-  borders(svg, recording, scale);
+  windows(svg, recording, scale, "window");
   strata(svg, recording, scale);
+  borders(svg, recording, scale);
+  windows(svg, recording, scale, "frontier");
   bars(svg, recording, scale);
   axis(svg, recording, scale);
   const paint = playhead(svg, recording, scale, height);
@@ -71,7 +72,7 @@ export function traceIn(root, recording, columns, seek) {
 function inWords(recording) {
   const { forwards } = recording;
   if (!forwards.length) return "Strata: nothing decoded yet";
-  const refreshed = forwards.filter((forward) => forward.refresh).length;
+  const refreshed = forwards.filter((forward) => refreshes(recording, forward)).length;
   return (
     `Strata of ${recording.start.length} positions over ${forwards.length} forwards; ` +
     `tokens written in each: ${written(recording).join(", ")}; the cache was refreshed ${refreshed} times`
@@ -85,16 +86,21 @@ function written(recording) {
   return sums;
 }
 
-function windows(svg, recording, { x, y, length }) {
-  recording.forwards.forEach((_, index) => {
-    const place = windowOf(recording, index + 1);
-    if (!place) return;
-    const [from, wide] = [x(index), x(index + 1) - x(index)];
-    const stop = Math.min(length, place.stop);
-    shape(svg, "rect", { x: from, y: y(place.from), width: wide, height: y(stop) - y(place.from) }, "window");
-    const high = y(Math.min(length, place.to)) - y(place.from);
-    shape(svg, "rect", { x: from, y: y(place.from), width: wide, height: high }, "frontier");
-  });
+/** Where each forward could write; forwards with the same window are one rectangle. */
+function windows(svg, recording, { x, y, length }, part) {
+  const places = recording.forwards.map((_, index) => windowAfter(recording, index));
+  const key = (place) => place && (part === "frontier" ? `${place.from}/${place.to}` : `${place.from}/${place.stop}`);
+  for (let index = 0; index < places.length; ) {
+    const place = places[index];
+    let next = index + 1;
+    while (next < places.length && key(places[next]) === key(place)) next += 1;
+    if (place) {
+      const stop = Math.min(length, part === "frontier" ? place.to : place.stop);
+      const [top, high] = [y(place.from), y(stop) - y(place.from)];
+      shape(svg, "rect", { x: x(index), y: top, width: x(next) - x(index), height: high }, part);
+    }
+    index = next;
+  }
 }
 
 function borders(svg, recording, { x, y, columns, length }) {
@@ -109,8 +115,7 @@ function borders(svg, recording, { x, y, columns, length }) {
 
 function strata(svg, recording, { x, y, length }) {
   const steps = recording.forwards.length;
-  const high = y(1) - y(0);
-  const thick = high > 2.2 ? high - 0.5 : high + 0.15;
+  const thick = y(1) - y(0);
   for (const cell of recording.cells) {
     const first = born(cell);
     if (first === null) continue;
@@ -120,11 +125,12 @@ function strata(svg, recording, { x, y, length }) {
       continue;
     }
     const kind = counts(recording, cell) ? "stratum" : "stratum padding";
-    const fill = colourOf(first, steps).fill;
+    const { fill } = colourOf(first, steps);
     const from = x(first - 1);
-    shape(svg, "rect", { x: from, y: top, width: x(steps) - from, height: thick, fill }, kind);
-    const wide = Math.min(x(first) - from, 28);
-    shape(svg, "rect", { x: from, y: top, width: wide, height: thick, fill }, `${kind} birth`);
+    const stand = { x: from, y: top, width: x(steps) - from, height: thick };
+    shape(svg, "rect", stand, kind).style.setProperty("--fill", fill);
+    const birth = { ...stand, width: Math.min(x(first) - from, 28) };
+    shape(svg, "rect", birth, `${kind} birth`).style.setProperty("--fill", fill);
   }
   const bottom = y(length);
   if (recording.done && steps) {
@@ -149,7 +155,7 @@ function bars(svg, recording, { x, bars: base, columns }) {
     shape(svg, "rect", { x: from, y: base + 2, width: thick, height: fed }, "fed");
     shape(svg, "rect", { x: from, y: base + 2 + fed, width: thick, height: read }, "read");
     if (thick > 20 && tokens[index]) label(svg, from + thick / 2, base - up - 3, tokens[index], "middle");
-    if (!forward.refresh) return;
+    if (!refreshes(recording, forward)) return;
     const middle = x(index) + wide / 2;
     const size = Math.min(5, Math.max(2.5, wide * 0.45));
     const points = `${middle - size},${TOP - 10} ${middle + size},${TOP - 10} ${middle},${TOP - 3}`;

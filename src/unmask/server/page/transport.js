@@ -15,7 +15,8 @@ export function openTransport(source, paint) {
   let step = 0;
   let exact = 0; // step with its fraction
   let playing = false;
-  let before = 0;
+  let before = 0; // when the clock was last looked at
+  let frame = 0; // the one that is asked for
   find("speed").replaceChildren(...PACES.map(([value, text]) => new Option(text, value)));
 
   function to(wanted, { stop = true } = {}) {
@@ -65,7 +66,8 @@ export function openTransport(source, paint) {
 
   function tick(now) {
     if (!playing) return;
-    const passed = Math.min(0.25, (now - before) / 1000);
+    // A frame may bear a time from before the press that started the clock.
+    const passed = Math.min(0.25, Math.max(0, (now - before) / 1000));
     before = now;
     const { end, open, times } = source();
     exact = Math.min(end, find("speed").value === "real" ? realStep(passed, times, end) : exact + passed * rate());
@@ -75,7 +77,7 @@ export function openTransport(source, paint) {
       return;
     }
     if (Math.floor(exact) !== step) to(Math.floor(exact), { stop: false });
-    requestAnimationFrame(tick);
+    frame = requestAnimationFrame(tick);
   }
 
   /** The playhead `passed` seconds of real time later. */
@@ -95,7 +97,8 @@ export function openTransport(source, paint) {
     playing = true;
     before = performance.now();
     to(step, { stop: false });
-    requestAnimationFrame(tick);
+    cancelAnimationFrame(frame);
+    frame = requestAnimationFrame(tick);
   }
 
   const moves = {

@@ -4,15 +4,35 @@ import { figures, seen } from "./recording.js";
 
 const times = (ratio) => `${ratio >= 10 ? Math.round(ratio) : ratio.toFixed(1)}×`;
 
-/** Positions at which two answers differ, up to the end of the longer one. */
+/** Positions of the tokens that the other answer has not, for each of two answers. */
 export function differences(one, two) {
-  const places = new Set();
-  const last = Math.min(Math.max(one.cut, two.cut), one.cells.length, two.cells.length);
-  for (let at = 0; at < last; at += 1) {
-    const [first, second] = [one, two].map((recording) => word(recording, at));
-    if (first !== second) places.add(at);
+  const [first, second] = [one, two].map((recording) =>
+    recording.cells.slice(0, recording.cut).map((cell) => word(recording, cell.at)),
+  );
+  const common = overlap(first, second);
+  const apart = [new Set(first.keys()), new Set(second.keys())];
+  for (let at = 0, to = 0; at < first.length && to < second.length; ) {
+    if (first[at] === second[to]) {
+      apart[0].delete(at++);
+      apart[1].delete(to++);
+    } else if (common(at + 1, to) >= common(at, to + 1)) at += 1;
+    else to += 1;
   }
-  return places;
+  return apart;
+}
+
+/** Length of the longest common subsequence behind (at, to), for all pairs. */
+function overlap(first, second) {
+  const wide = second.length + 1;
+  const longest = new Uint16Array((first.length + 1) * wide);
+  for (let at = first.length - 1; at >= 0; at -= 1) {
+    for (let to = second.length - 1; to >= 0; to -= 1) {
+      const same = first[at] === second[to];
+      const apart = Math.max(longest[(at + 1) * wide + to], longest[at * wide + to + 1]);
+      longest[at * wide + to] = same ? longest[(at + 1) * wide + to + 1] + 1 : apart;
+    }
+  }
+  return (at, to) => longest[at * wide + to];
 }
 
 function word(recording, at) {
@@ -40,7 +60,8 @@ export function verdict([nameA, a], [nameB, b]) {
     fed >= 1 ? `${times(fed)} fewer positions fed` : `but ${times(1 / fed)} more positions fed`,
   ];
   const measured = nameA === nameB ? "" : `${name} to ${other}: `;
-  return { head, line: `${measured}${parts.join(", ")}. One after the other, on the same machine.` };
+  const marked = same ? "" : " Tokens that the other answer has not are underlined with a wave.";
+  return { head, line: `${measured}${parts.join(", ")}. One after the other, on the same machine.${marked}` };
 }
 
 const count = (number, word) => `${number} ${word}${number === 1 ? "" : "s"}`;
