@@ -9,6 +9,7 @@ from unmask.evaluate.record import Record
 PLAIN = Record(
     task="stories",
     index=0,
+    question="00c0ffee0000",
     style="chat",
     mode="generate",
     prompt_tokens=30,

@@ -11,7 +11,6 @@ from unmask.evaluate import intervals
 from unmask.evaluate.curve import scored
 from unmask.evaluate.intervals import Interval, of_draws, resampled, wilson
 from unmask.evaluate.metrics import curves, points
-from unmask.evaluate.pairs import compared
 
 
 @pytest.mark.parametrize(
@@ -168,29 +167,3 @@ def test_dots_out_of_the_band_are_counted_and_not_operated():
     assert found.curve.kept() == (True, False)
     assert found.curve.operating().accuracy.value == 90
     assert found.area.value == pytest.approx(6 * 90)
-
-
-def test_a_comparison_by_hand():
-    base, other = answers(50, 40), answers(50, 42, method="fast", forwards=5, seconds=0.125)
-    found = compared(base, other)
-    assert found.answers == 50
-    assert found.forwards == Interval(0.5, 0.5, 0.5)
-    assert found.seconds == Interval(0.5, 0.5, 0.5)
-    assert found.accuracy.value == pytest.approx(4.0)
-    assert 0 <= found.accuracy.low < 4 < found.accuracy.high
-
-
-def test_pairs_are_resampled_together():
-    """Answers that differ a lot from each other, and from the base by a constant factor."""
-    base = [record(index=n, forwards=10 + 7 * n) for n in range(30)]
-    other = [record(index=n, forwards=2 * (10 + 7 * n), method="slow") for n in range(30)]
-    assert compared(base, other).forwards == Interval(2.0, 2.0, 2.0)
-
-
-def test_comparisons_that_are_none():
-    with pytest.raises(InputError, match=r"different examples \(stories 4"):
-        compared(answers(5, 5), answers(4, 4))
-    with pytest.raises(InputError, match="other holds 3 settings"):
-        compared(answers(40, 5), sweep())
-    with pytest.raises(InputError, match="base holds 0 settings"):
-        compared([], answers(4, 4))

@@ -77,8 +77,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="likelihood: rank the choices of a task that has some (default: generate)",
     )  # fmt: skip
     parser.add_argument(
-        "--samples", type=int, default=32, metavar="N",
-        help="masks drawn for each likelihood (default: 32)",
+        "--samples", type=int, default=128, metavar="N",
+        help="masks drawn for each likelihood (default: 128)",
     )  # fmt: skip
     parser.add_argument(
         "--batch-size", type=int, default=1, metavar="N",
@@ -155,7 +155,7 @@ def _records(
     ranked = arguments.mode == "likelihood"
     settings = ranking(arguments.samples) if ranked else who.settings(task)
     for number, example in enumerate(examples):
-        key = key_of(who.identity(task, number, arguments.mode, settings))
+        key = key_of(who.identity(task, (number, example), arguments.mode, settings))
         if key in known:
             yield known[key]
         else:
@@ -174,8 +174,10 @@ def _tasks(arguments: argparse.Namespace) -> list[Task]:
         for task in found:
             if not task.picks:
                 raise InputError(f"task {task.name} has no choices to rank; drop --mode likelihood")
-        if arguments.sweep:
-            raise InputError("--mode likelihood decodes nothing, so there is nothing to sweep")
+        given = sorted(options.overrides(arguments)) + ["preset"] * bool(arguments.preset)
+        if arguments.sweep or given:
+            name = "--sweep" if arguments.sweep else f"--{given[0].replace('_', '-')}"
+            raise InputError(f"--mode likelihood decodes nothing; drop {name}")
     return found
 
 

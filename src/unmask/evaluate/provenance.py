@@ -12,6 +12,11 @@ import torch
 
 from unmask import __version__
 
+WHOLE = (
+    "config.json", "tokenizer.json", "vocab.json", "merges.txt", "tokenizer_config.json",
+    "chat_template.jinja",
+)  # fmt: skip
+"""Files of a checkpoint that count to the last byte."""
 PACKAGE = Path(__file__).resolve().parents[1]
 SAMPLED = 2**20
 """Bytes read at either end of a weights file: enough to tell small checkpoints apart."""
@@ -22,9 +27,12 @@ matrices of every layer may leave both ends as they were."""
 
 
 def fingerprint(folder: Path) -> str:
-    """12 hex digits of a checkpoint: its configuration and, of every weights file, the size,
-    the first and last MiB and, of large ones, samples in between."""
-    found = hashlib.sha256((folder / "config.json").read_bytes())
+    """12 hex digits of a checkpoint: its configuration, tokenizer and template and, of every
+    weights file, the size, the first and last MiB and, of large ones, samples in between."""
+    found = hashlib.sha256()
+    for name in WHOLE:
+        if (folder / name).is_file():
+            found.update(name.encode() + (folder / name).read_bytes())
     for path in sorted(folder.glob("*.safetensors")):
         size = path.stat().st_size
         found.update(f"{path.name} {size}".encode())

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 from unmask.decode.prompts import codec_of
 from unmask.errors import InputError
@@ -43,6 +45,13 @@ def ask(model: Model, task: Task, example: Example, canvas: int, style: str | No
     else:
         ids = codec.encode(question.text + question.prefix, plain=True)
     return Asked(ids[-room:], max(0, len(ids) - room), question)
+
+
+def digest(question: Question, example: Example) -> str:
+    """12 hex digits of what is asked and what would be right."""
+    known = [*astuple(question), example.answer, example.final, example.choices]
+    text = json.dumps([*known, {name: str(one) for name, one in example.facts.items()}])
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def cut(text: str, stops: Sequence[str]) -> str:

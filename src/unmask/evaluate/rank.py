@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from unmask.decode.prompts import codec_of
@@ -42,11 +44,13 @@ def rank(
         space = "" if asked.question.chat and who.model.template else " "
         # No begin token: a choice goes on with the prompt, which has it.
         ids = [codec.encode(space + choice, plain=False) for choice in example.choices]
+        if number == next(iter(examples)):  # before the clock runs
+            log_likelihoods(who.model, [(asked.ids, ids[0])], replace(effort, samples=1))
         started = time.perf_counter()
         found = log_likelihoods(who.model, [(asked.ids, one) for one in ids], effort)
         seconds = time.perf_counter() - started
         yield Record(
-            **who.identity(task, number, "likelihood", ranking(samples)),
+            **who.identity(task, (number, example), "likelihood", ranking(samples)),
             prompt_tokens=len(asked.ids),
             left_out=asked.left_out,
             versions=provenance.versions(),
@@ -70,6 +74,7 @@ def _figures(task: Task, example: Example, found: Sequence[Likelihood]) -> dict[
         f"{name} of {choice}": round(value, 4)
         for choice, one in zip(example.choices, found, strict=True)
         for name, value in (("log-likelihood", one.value), ("standard error", one.error))
+        if math.isfinite(value)  # one sample has no spread; JSON has no other numbers
     }
     forwards = sum(one.samples for one in found)
     return {

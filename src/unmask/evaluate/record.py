@@ -15,8 +15,8 @@ from unmask import rows
 from unmask.errors import InputError
 
 IDENTITY = (
-    "task", "index", "style", "mode", "method", "model", "weights", "preset", "batch_size", "dtype",
-    "device", "threads", "settings", "swept",
+    "task", "index", "question", "style", "mode", "method", "model", "weights", "preset",
+    "batch_size", "dtype", "device", "threads", "settings", "swept",
 )  # fmt: skip
 """Fields that a repeated answer shares."""
 
@@ -25,7 +25,8 @@ IDENTITY = (
 class Record:
     """An answer.
 
-    What was asked: ``task``, ``index`` (number of the example), ``style``, ``mode`` ("generate", or
+    What was asked: ``task``, ``index`` (number of the example), ``question`` (digest of its wording
+    and reference), ``style``, ``mode`` ("generate", or
     "likelihood" where choices were ranked), ``prompt_tokens`` and how many more were cut off at the
     left (``left_out``).
     Who answered how: ``method`` (label of a curve), ``model``, ``weights`` (fingerprint),
@@ -43,6 +44,7 @@ class Record:
 
     task: str
     index: int
+    question: str
     style: str
     mode: str
     prompt_tokens: int

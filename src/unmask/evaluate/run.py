@@ -15,7 +15,7 @@ from unmask.decode.generate import Result, finished, prepare
 from unmask.decode.loop import decode
 from unmask.decode.prompts import codec_of
 from unmask.evaluate import provenance
-from unmask.evaluate.questions import Asked, ask, cut, tokens_to_stop
+from unmask.evaluate.questions import Asked, ask, cut, digest, tokens_to_stop
 from unmask.evaluate.record import Record
 from unmask.evaluate.task import Example, Task
 from unmask.models.loading import Model
@@ -70,14 +70,16 @@ class Contestant:
         return policy.make(self.model.card, self.preset, given, self.model.defaults)
 
     def identity(
-        self, task: Task, number: int, mode: str, settings: Mapping[str, Any]
+        self, task: Task, numbered: tuple[int, Example], mode: str, settings: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """The fields of a record that tell its answer from others."""
-        denoiser = self.model.denoiser
+        """The fields of a record that tell its answer from others; ``numbered``: the example."""
+        denoiser, (number, example) = self.model.denoiser, numbered
+        style = task.style(self.model.card.family) if self.style is None else self.style
         return {
             "task": task.name,
             "index": number,
-            "style": task.style(self.model.card.family) if self.style is None else self.style,
+            "question": digest(task.ask(example, style), example),
+            "style": style,
             "mode": mode,
             "method": self.method,
             "model": self.name,
@@ -151,14 +153,14 @@ def _record(
     asked: Asked,
     answer: tuple[Result, Cost],
 ) -> Record:
-    (number, known), (result, cost) = example, answer
+    (_, known), (result, cost) = example, answer
     stops = asked.question.stops
     written = result.token_ids[: result.tokens]
     stopped = tokens_to_stop(codec_of(who.model), written, stops) if stops else None
     text = cut(result.text or "", stops)
     scores = task.score(known, text)
     return Record(
-        **who.identity(task, number, "generate", who.settings(task)),
+        **who.identity(task, example, "generate", who.settings(task)),
         prompt_tokens=len(asked.ids),
         left_out=asked.left_out,
         versions=provenance.versions(),
