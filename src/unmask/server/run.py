@@ -18,7 +18,10 @@ from fastapi import FastAPI
 from unmask.engine.engine import Engine
 from unmask.errors import InputError
 
-FLUSH = 5.0
+KEPT = 75
+"""Seconds that an idle connection is kept. More than the pools of clients keep theirs (httpx 5,
+aiohttp 15), or they would now and then send a request into a connection that we are closing."""
+FLUSH = 5
 """Seconds that answers get to reach slow readers once the engine has ended."""
 
 
@@ -51,7 +54,11 @@ class Server(uvicorn.Server):
     ) -> None:
         super().__init__(
             uvicorn.Config(
-                app, log_level="warning", access_log=False, timeout_graceful_shutdown=int(FLUSH)
+                app,
+                log_level="warning",
+                access_log=False,
+                timeout_keep_alive=KEPT,
+                timeout_graceful_shutdown=FLUSH,
             )
         )
         self._engine, self._drain, self._listening = engine, drain, listening
