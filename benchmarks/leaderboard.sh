@@ -21,7 +21,5 @@ measure records --model tiny --preset fast-dllm --sweep threshold=0.98,0.95,0.9
 measure records --model tiny-fast --preset dparallel --cache dual --sweep threshold=0.05,0.1,0.5
 measure records --model tiny --preset dparallel --cache dual --sweep threshold=0.05,0.1,0.2
 wait
-cat "$out/vanilla.jsonl" >>"$out/records.jsonl"
-rm "$out/vanilla.jsonl"
-unmask leaderboard "$out/records.jsonl" --out "$out"
-gzip -n -9 -k -f "$out/records.jsonl"
+unmask leaderboard "$out/records.jsonl" "$out/vanilla.jsonl" --out "$out"
+gzip -n -9 -k -f "$out/records.jsonl" "$out/vanilla.jsonl"
