@@ -1,13 +1,14 @@
 // What does the answer look like after a forward? Its tokens, block by block, masked or coloured.
 
 import { colourOf } from "./colours.js";
-import { blocksOf, born, counts, seen, windowAfter } from "./recording.js";
+import { blocksOf, born, isPadding, seen, windowAfter } from "./recording.js";
 
 const UNKNOWN = 3; // width of a mask whose token nobody knows yet, in letters
 
 const make = (name, kind) => Object.assign(document.createElement(name), { className: kind });
-const isWide = (letter) => /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\u{1f300}-\u{1faff}]/u.test(letter);
-const width = (text) => [...text].reduce((sum, letter) => sum + (isWide(letter) ? 2 : 1), 0);
+const WIDE =
+  /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\u{1f300}-\u{1faff}]/u;
+const width = (text) => [...text].reduce((sum, letter) => sum + (WIDE.test(letter) ? 2 : 1), 0);
 
 /** Text of a token as it is drawn: {before: spaces, word, breaks: whether a line ends behind it}. */
 function drawn(version, ends) {
@@ -75,13 +76,15 @@ function paintCell(recording, entry, step) {
   const key = `${version?.step}/${version?.kind}/${final?.text}/${steps}/${fresh}/${padding}`;
   if (key === entry.shown) return;
   entry.shown = key;
-  const look = final ? drawn(final, final.kind === "pad" && !isPadding(recording, cell, final)) : { before: 1, word: "", breaks: false };
+  const ends = final?.kind === "pad" && !isPadding(recording, cell, final);
+  const look = final ? drawn(final, ends) : { before: 1, word: "", breaks: false };
   const room = final ? Math.max(1, width(look.word)) : UNKNOWN;
   spot.style.setProperty("--before", look.before);
   spot.style.setProperty("--room", room);
   spot.textContent = version && look.word ? look.word : "\u00a0";
   for (const kind of ["mask", "given", "text", "end", "pad"]) spot.classList.remove(kind);
-  spot.classList.add(!version ? "mask" : padding ? "pad" : version.kind === "pad" ? "end" : version.kind);
+  const kind = version?.kind === "pad" ? "end" : (version?.kind ?? "mask");
+  spot.classList.add(padding ? "pad" : kind);
   spot.classList.toggle("fresh", Boolean(fresh));
   const first = born(cell);
   const paint = version && first > 0 ? colourOf(first, steps) : null;
@@ -90,9 +93,6 @@ function paintCell(recording, entry, step) {
   spot.setAttribute("aria-label", spoken(cell, version, first, padding));
   lineBreak(spot, look.breaks && final);
 }
-
-const isPadding = (recording, cell, version) =>
-  version.kind === "pad" ? !counts(recording, cell) : version.kind !== "given" && cell.at >= recording.cut;
 
 function lineBreak(spot, wanted) {
   const last = spot.parentNode.className === "first" ? spot.parentNode : spot;

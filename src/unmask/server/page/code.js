@@ -37,14 +37,15 @@ function asChat({ model, prompt, max_tokens, temperature, seed, ...rest }, key) 
 }
 
 function asEvents(body, hasKey) {
-  const headers = hasKey ? `\n    headers={"Authorization": "Bearer " + os.environ["UNMASK_API_KEY"]},` : "";
+  const key = `headers={"Authorization": "Bearer " + os.environ["UNMASK_API_KEY"]}`;
   return [
     "import json",
     "",
     "import httpx",
     "",
     `body = ${literal(body)}`,
-    `with httpx.stream("POST", ${literal(`${base()}/canvas`)}, json=body, timeout=None${headers ? `,${headers}\n` : ""}) as answer:`,
+    `url = ${literal(`${base()}/canvas`)}`,
+    `with httpx.stream("POST", url, json=body, timeout=None${hasKey ? `, ${key}` : ""}) as answer:`,
     "    for line in answer.iter_lines():",
     `        if line.startswith("data: "):`,
     `            event = json.loads(line.removeprefix("data: "))`,

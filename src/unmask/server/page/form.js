@@ -5,7 +5,7 @@ const CACHES = ["none", "prefix", "dual", "sliding", "delayed"];
 const SETTINGS = ["max_tokens", "block_length", "temperature", "seed", "threshold", "cache"];
 const PLAIN = ["prompt", "model", "preset", "against", ...SETTINGS, "threshold_b", "cache_b"];
 const SECOND = { preset: "against", threshold: "threshold_b", cache: "cache_b" };
-const OTHER_NAMES = { messages: "prompt", max_new_tokens: "max_tokens", max_completion_tokens: "max_tokens" };
+const OTHER_NAMES = { messages: "prompt", max_new_tokens: "max_tokens" };
 
 const STORY = "Mia has 12 apples. She buys 7 apples. How many apples does Mia have now?";
 const GAPS = [
@@ -15,7 +15,9 @@ const GAPS = [
 const EXAMPLES = {
   one: { prompt: STORY },
   three: {
-    prompt: "Mia has 12 apples. She buys 7 apples. Then Mia doubles the apples. She gives 5 apples to Tom. How many apples does Mia have now?",
+    prompt:
+      "Mia has 12 apples. She buys 7 apples. Then Mia doubles the apples. " +
+      "She gives 5 apples to Tom. How many apples does Mia have now?",
   },
   sudoku: { prompt: "Solve this sudoku: 0 2 1 0 1 0 4 0 3 1 0 0 2 4 0 0" },
   gaps: { prompt: STORY, mode: "infill", parts: GAPS },
@@ -23,7 +25,8 @@ const EXAMPLES = {
 export const START = { mode: "answer", prompt: STORY, preset: "d3llm", against: "vanilla", parts: GAPS };
 
 const find = (id) => document.getElementById(id);
-const fill = (select, names) => select.replaceChildren(...names.map(([value, text]) => new Option(text, value)));
+const fill = (select, names) =>
+  select.replaceChildren(...names.map(([value, text]) => new Option(text, value)));
 
 /** Bring the form to life; `changed` is called whenever its value is another one. */
 export function openForm(changed) {
@@ -95,7 +98,8 @@ function showParts(parts) {
     const node = Object.assign(document.createElement("div"), { className: gap ? "part gap" : "part" });
     const label = document.createElement("label");
     label.htmlFor = `part-${at}`;
-    label.textContent = gap ? "gap, tokens" : at === 0 ? "text before" : at === last ? "text after" : "text between";
+    const place = at === 0 ? "before" : at === last ? "after" : "between";
+    label.textContent = gap ? "gap, tokens" : `text ${place}`;
     const input = document.createElement(gap ? "input" : "textarea");
     Object.assign(input, { id: `part-${at}`, value: String(part) });
     if (gap) Object.assign(input, { inputMode: "numeric" });
@@ -149,9 +153,9 @@ export function fromHash(hash) {
   try {
     const parts = JSON.parse(search.get("parts"));
     const sound = (part) => typeof part === "string" || typeof part === "number";
-    if (Array.isArray(parts) && parts.length >= 3 && parts.length % 2 && parts.every(sound)) value.parts = parts;
+    if (parts.length >= 3 && parts.length % 2 && parts.every(sound)) value.parts = parts;
   } catch {
-    // Somebody has cut the link short.
+    // There are none in the link, or it was cut short.
   }
   return value;
 }

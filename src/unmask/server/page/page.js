@@ -11,13 +11,26 @@ import { differences, verdict } from "./verdict.js";
 
 const find = (id) => document.getElementById(id);
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
+const PATIENCE = 1500; // milliseconds that the second of two may wait unexplained
+const PAUSE = 80; // milliseconds from one drawing to the next while events come
 let panels = [];
 let runs = []; // {name, recording, panel}
 let expected = 0; // how many runs there will be
 let stopper = null;
-let drawn = false;
+let drawn = false; // whether a redraw is on its way
+let began = 0;
 
-const transport = openTransport(source, (step) => panels.forEach((panel) => panel.paint(step)));
+const transport = openTransport(source, paint);
+
+/**
+ * The picture at the playhead. While the first of two keeps the second waiting for long, it is shown
+ * as it comes; the replay of both begins with the second.
+ */
+function paint(step) {
+  const waiting = stopper !== null && runs.some((run) => !run.recording);
+  const live = waiting && performance.now() - began > PATIENCE;
+  panels.forEach((panel) => panel.paint(live ? Infinity : step));
+}
 
 /** What the playhead may show: no further than what every run has reached. */
 function source() {
@@ -39,16 +52,19 @@ function lay(count) {
   panels = Array.from({ length: count }, () => panelIn(find("panels"), (step) => transport.to(step)));
 }
 
-/** Draw the strata at most once a frame: events come faster than anybody can see. */
+/** Draw the strata now and then: events come faster than anybody can see. */
 function redraw() {
   if (drawn) return;
   drawn = true;
-  requestAnimationFrame(() => {
-    drawn = false;
-    const columns = Math.max(1, ...runs.map((run) => run.recording?.forwards.length ?? 0));
-    panels.forEach((panel) => panel.measure(columns));
-    transport.show();
-  });
+  setTimeout(() => requestAnimationFrame(draw), stopper ? PAUSE : 0);
+}
+
+function draw() {
+  drawn = false;
+  const columns = Math.max(1, ...runs.map((run) => run.recording?.forwards.length ?? 0));
+  panels.forEach((panel) => panel.measure(columns));
+  paint(transport.step);
+  transport.show();
 }
 
 async function run(event) {
@@ -59,6 +75,7 @@ async function run(event) {
   const value = read();
   const asked = requests(value);
   expected = asked.length;
+  began = performance.now();
   runs = asked.map(([name, body, fields], at) => ({ name: title(asked, at), body, fields, recording: null }));
   find("verdict").hidden = true;
   lay(asked.length);
@@ -80,8 +97,8 @@ async function run(event) {
 function title(asked, at) {
   const [name, body] = asked[at];
   if (asked.length < 2 || asked[0][0] !== asked[1][0]) return name;
-  const more = ["threshold", "cache"].filter((field) => body[field] !== undefined).map((field) => `${field} ${body[field]}`);
-  return more.length ? `${name}, ${more.join(", ")}` : name;
+  const told = ["threshold", "cache"].filter((field) => body[field] !== undefined);
+  return [name, ...told.map((field) => `${field} ${body[field]}`)].join(", ");
 }
 
 async function listen(one, panel, signal) {
@@ -101,8 +118,8 @@ function settle() {
   busy(false);
   redraw();
   const [one, two] = runs;
-  const steps = one.recording.forwards.length;
-  let spoken = `${steps} forwards, ${one.recording.done.usage.completion_tokens} tokens. ${one.recording.done.text ?? ""}`;
+  const { forwards, done } = one.recording;
+  let spoken = `${forwards.length} forwards, ${done.usage?.completion_tokens} tokens. ${done.text ?? ""}`;
   if (two) {
     const { head, line } = verdict([one.name, one.recording], [two.name, two.recording]);
     find("verdict").firstElementChild.textContent = head;
@@ -125,7 +142,8 @@ function fail(error, one) {
     say("Stopped.");
     return;
   }
-  const refusal = error instanceof Refusal ? error : new Refusal(`The answer could not be read: ${error.message}`);
+  const unread = `The answer could not be read: ${error.message}`;
+  const refusal = error instanceof Refusal ? error : new Refusal(unread);
   transport.to(transport.step);
   say("");
   showError(refusal, one?.fields);
@@ -151,12 +169,19 @@ async function copy(text, what) {
 }
 
 function openCopies() {
-  const bodies = () => requests(read()).map(([, body]) => body);
-  const keyed = () => find("key").value !== "";
-  find("copy-curl").onclick = () => copy(bodies().map((body) => asCurl(body, keyed())).join("\n\n"), "the command");
-  find("copy-python").onclick = () => copy(bodies().map((body) => asPython(body, keyed())).join("\n\n"), "the program");
+  const each = (write) => {
+    const keyed = find("key").value !== "";
+    return requests(read())
+      .map(([, body]) => write(body, keyed))
+      .join("\n\n");
+  };
+  find("copy-curl").onclick = () => copy(each(asCurl), "the command");
+  find("copy-python").onclick = () => copy(each(asPython), "the program");
   find("copy-text").onclick = () => copy(runs.map((one) => one.recording.done.text).join("\n\n"), "the answer");
-  find("copy-link").onclick = () => copy(location.href, "the link");
+  find("copy-link").onclick = () => {
+    remember();
+    copy(location.href, "the link");
+  };
 }
 
 async function nameModels() {
@@ -179,7 +204,10 @@ write(fromHash(location.hash));
 lay(1);
 transport.show();
 find("ask").addEventListener("submit", run);
-find("stop").onclick = () => stopper?.abort();
+find("stop").onclick = () => {
+  stopper?.abort();
+  find("run").focus();
+};
 find("prompt").addEventListener("keydown", (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) run(event);
 });

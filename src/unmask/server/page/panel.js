@@ -2,12 +2,12 @@
 
 import { answerIn, spoken } from "./answer.js";
 import { colourOf } from "./colours.js";
-import { blank, born, counts, figures, refreshes, seen, windowAfter } from "./recording.js";
+import { blank, born, counts, figures, isPadding, refreshes, seen, windowAfter } from "./recording.js";
 import { traceIn } from "./trace.js";
 
 const SWATCHES = 12;
 const number = (value, digits = 0) =>
-  value === null ? "–" : value.toLocaleString("en", { maximumFractionDigits: digits, minimumFractionDigits: digits });
+  value?.toLocaleString("en", { maximumFractionDigits: digits, minimumFractionDigits: digits }) ?? "–";
 const make = (name, kind, text = "") =>
   Object.assign(document.createElement(name), { className: kind, textContent: text });
 
@@ -59,7 +59,8 @@ export function panelIn(root, seek) {
     if (at === null) return forwardInWords(recording, step);
     const cell = recording.cells[at];
     const version = seen(cell, step);
-    const line = spoken(cell, version, born(cell), version?.kind === "pad" && !counts(recording, cell));
+    const padding = version !== null && isPadding(recording, cell, version);
+    const line = spoken(cell, version, born(cell), padding);
     return line[0].toUpperCase() + line.slice(1);
   }
 
@@ -69,7 +70,7 @@ export function panelIn(root, seek) {
 
 /** The settings of a run in one line. */
 function about({ settings, block_length: block, length, preset }) {
-  if (!preset) return "Every forward pass of the model writes the tokens that it is sure of, wherever they stand.";
+  if (!preset) return "Every forward pass writes the tokens that the model is sure of, wherever they stand.";
   const bar = settings.threshold ?? settings.factor ?? null;
   return [
     settings.schedule,
@@ -85,15 +86,20 @@ function about({ settings, block_length: block, length, preset }) {
 function forwardInWords(recording, step) {
   const { start, forwards } = recording;
   if (!forwards.length) return `${start.length} masks, waiting for the first forward`;
-  if (step === 0) return `Before the first forward: ${start.prompt_tokens} prompt tokens, ${start.length} positions`;
+  if (step === 0) {
+    return `Before the first forward: ${start.prompt_tokens} prompt tokens, ${start.length} positions`;
+  }
   const forward = forwards[step - 1];
-  const tokens = forward.tokens.filter(({ at, pad }) => (recording.done ? at < recording.cut : !pad)).length;
+  const own = ({ at, pad }) => (recording.done ? at < recording.cut : !pad);
+  const tokens = forward.tokens.filter(own).length;
+  const wrote = tokens === 0 ? "padding only" : tokens === 1 ? "1 token" : `${tokens} tokens`;
   const milliseconds = 1000 * (forward.seconds - (forwards[step - 2]?.seconds ?? 0));
   const place = windowAfter(recording, step - 1);
   return [
-    `Forward ${step} of ${forwards.length}${recording.done ? "" : " so far"} wrote ${tokens === 0 ? "padding only" : tokens === 1 ? "1 token" : `${tokens} tokens`}`,
+    `Forward ${step} of ${forwards.length}${recording.done ? "" : " so far"} wrote ${wrote}`,
     place && `in ${place.from}–${place.stop - 1}`,
-    `fed ${forward.fed}, read ${forward.read ?? 0}${refreshes(recording, forward) ? ", refreshed the cache" : ""}`,
+    `fed ${forward.fed}, read ${forward.read ?? 0}`,
+    refreshes(recording, forward) && "refreshed the cache",
     `${milliseconds.toFixed(1)} ms`,
   ]
     .filter(Boolean)
@@ -117,14 +123,18 @@ function legend(root, recording) {
     ramp.append(make("span", "", steps > 1 ? String(steps) : ""));
     root.append(ramp);
   }
-  const signs = [["mask", "mask"]];
-  if (recording.cells.some((cell) => cell.given !== null)) signs.push(["given", "given"]);
-  if (recording.cells.some((cell) => cell.versions.length && !counts(recording, cell))) signs.push(["pad", "behind the end"]);
-  if (steps) signs.push(["front", "frontier"]);
-  const ahead = recording.forwards.some((_, step) => windowAfter(recording, step)?.stop > windowAfter(recording, step)?.to);
-  if (ahead) signs.push(["open", "open"]);
-  if (recording.forwards.some((forward) => refreshes(recording, forward))) signs.push(["triangle", "cache refreshed"]);
-  if (recording.forwards.some((forward) => forward.read)) signs.push(["fed", "fed"], ["read", "read"]);
+  const { cells, forwards } = recording;
+  const windows = forwards.map((_, step) => windowAfter(recording, step)).filter(Boolean);
+  const signs = [
+    ["mask", "mask", true],
+    ["given", "given", cells.some((cell) => cell.given !== null)],
+    ["pad", "behind the end", cells.some((cell) => cell.versions.length && !counts(recording, cell))],
+    ["front", "frontier", windows.length],
+    ["open", "open", windows.some((place) => place.stop > place.to)],
+    ["triangle", "cache refreshed", forwards.some((forward) => refreshes(recording, forward))],
+    ["fed", "fed", steps],
+    ["read", "read", forwards.some((forward) => forward.read)],
+  ].filter(([, , shown]) => shown);
   for (const [kind, word] of signs) {
     const sign = make("span", "sign");
     sign.append(make("i", `swatch ${kind}`), word);

@@ -52,6 +52,12 @@ export function counts(recording, cell) {
   return recording.done !== null || cell.versions.at(-1).kind !== "pad";
 }
 
+/** Whether what stands in a cell is padding behind the end. */
+export function isPadding(recording, cell, version) {
+  if (version.kind === "pad") return !counts(recording, cell);
+  return version.kind !== "given" && cell.at >= recording.cut;
+}
+
 /** The figures after forward `step`. */
 export function figures(recording, step) {
   const forwards = Math.min(step, recording.forwards.length);

@@ -31,7 +31,8 @@ const label = (parent, x, y, text, kind = "") => {
 export function traceIn(root, recording, columns, seek) {
   const width = Math.max(240, root.clientWidth || 600);
   const { length } = recording.start;
-  const rows = length * (length > 110 ? Math.max(0.6, 220 / length) : length > 64 && width < 700 ? 2 : length > 64 ? 2.5 : 4);
+  const high = length <= 64 ? 4 : width < 700 ? 2 : 2.5; // of a position
+  const rows = length * (length <= 110 ? high : Math.max(0.6, 220 / length));
   const scale = {
     width,
     rows,
@@ -89,13 +90,14 @@ function written(recording) {
 /** Where each forward could write; forwards with the same window are one rectangle. */
 function windows(svg, recording, { x, y, length }, part) {
   const places = recording.forwards.map((_, index) => windowAfter(recording, index));
-  const key = (place) => place && (part === "frontier" ? `${place.from}/${place.to}` : `${place.from}/${place.stop}`);
+  const end = (place) => (part === "frontier" ? place.to : place.stop);
+  const key = (place) => place && `${place.from}/${end(place)}`;
   for (let index = 0; index < places.length; ) {
     const place = places[index];
     let next = index + 1;
     while (next < places.length && key(places[next]) === key(place)) next += 1;
     if (place) {
-      const stop = Math.min(length, part === "frontier" ? place.to : place.stop);
+      const stop = Math.min(length, end(place));
       const [top, high] = [y(place.from), y(stop) - y(place.from)];
       shape(svg, "rect", { x: x(index), y: top, width: x(next) - x(index), height: high }, part);
     }

@@ -1,7 +1,14 @@
 // Which forward is shown? The playhead: slider, buttons, keys, and a clock slow enough to see.
 
-const PACES = [["auto", "slow motion"], ["1", "1 forward/s"], ["2", "2 forwards/s"], ["5", "5 forwards/s"],
-  ["10", "10 forwards/s"], ["30", "30 forwards/s"], ["real", "real time"]];
+const PACES = [
+  ["auto", "slow motion"],
+  ["1", "1 forward/s"],
+  ["2", "2 forwards/s"],
+  ["5", "5 forwards/s"],
+  ["10", "10 forwards/s"],
+  ["30", "30 forwards/s"],
+  ["real", "real time"],
+];
 const LONGEST = 9; // seconds that a replay in slow motion may take
 const SLOWEST = 1.6; // forwards per second
 const KEYS = { ArrowLeft: "back", ArrowRight: "next", Home: "first", End: "last", " ": "play" };
@@ -54,10 +61,11 @@ export function openTransport(source, paint) {
 
   /** How much slower than the machine the replay is. */
   function pace() {
-    const { end, times } = source();
+    const { end, open, times } = source();
     const real = times[end - 1];
     if (!end || !real) return "";
     const took = real < 1 ? `${Math.round(1000 * real)} ms` : `${real.toFixed(1)} s`;
+    if (open) return `${took} of decoding so far`;
     if (find("speed").value === "real") return `decoded in ${took}`;
     const slower = end / rate() / real;
     if (slower < 1.05) return `decoded in ${took}`;
@@ -70,7 +78,8 @@ export function openTransport(source, paint) {
     const passed = Math.min(0.25, Math.max(0, (now - before) / 1000));
     before = now;
     const { end, open, times } = source();
-    exact = Math.min(end, find("speed").value === "real" ? realStep(passed, times, end) : exact + passed * rate());
+    const real = find("speed").value === "real";
+    exact = Math.min(end, real ? realStep(passed, times, end) : exact + passed * rate());
     if (exact >= end && !open) {
       playing = false;
       to(end);
@@ -114,11 +123,18 @@ export function openTransport(source, paint) {
   document.addEventListener("keydown", (event) => {
     const name = KEYS[event.key];
     if (!name || event.ctrlKey || event.metaKey || event.altKey || source().end === 0) return;
-    const own = event.target.closest("input, textarea, select, button, summary, a");
-    if (own && own.id !== "scrub" && !(own.closest(".transport") && event.key !== " " && own.nodeName === "BUTTON")) return;
+    if (event.target.closest("input:not(#scrub), textarea, select")) return;
+    if (event.key === " " && event.target.closest("button, summary, a")) return;
     event.preventDefault();
     moves[name]();
   });
 
-  return { to, play, show, get step() { return step; } };
+  return {
+    to,
+    play,
+    show,
+    get step() {
+      return step;
+    },
+  };
 }

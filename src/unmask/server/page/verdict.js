@@ -37,7 +37,7 @@ function overlap(first, second) {
 
 function word(recording, at) {
   const version = seen(recording.cells[at], Infinity);
-  return !version || version.kind === "pad" || version.kind === "end" || at >= recording.cut ? "" : version.text;
+  return !version || ["pad", "end"].includes(version.kind) ? "" : version.text;
 }
 
 /** {head, line} about two finished recordings with their names. */
