@@ -351,6 +351,7 @@ UNSUPPORTED = [
     (TEXT, {"echo": True}), (TEXT, {"best_of": 2}), (TEXT, {"presence_penalty": 1}),
     (CHAT, {"parallel_tool_calls": False}), (CHAT, {"guided_json": {}}), (TEXT, {"logprobs": 5}),
     (CHAT, {"n": 33}), (CHAT, {"n": 0}), (CHAT, {"stop": ["a"] * 5}), (CHAT, {"stop": 5}),
+    (CHAT, {"stop": ""}), (TEXT, {"stop": ["a", ""]}),
     (CHAT, {"stream_options": {"include_usage": True}}), (TEXT, {"prompt": []}),
     (TEXT, {"prompt": ["a", 1]}), (TEXT, {"prompt": [1, -1]}), (TEXT, {"prompt": ""}),
     (TEXT, {"messages": MESSAGES}), (CHAT, {"prompt": "a"}), (CHAT, {"infill": ["a", 1]}),
@@ -533,6 +534,7 @@ def test_an_answer_that_takes_too_long_is_504(engine):
         assert events[-1][1]["error"]["code"] == "timeout"
         events = events_of(client.post(CANVAS, json=BODIES[CANVAS]))
         assert events[-1][0] == "error"
+        assert 'unmask_requests_total{outcome="late"} 3.0' in client.get("/metrics").text
 
 
 def test_a_closed_engine_is_503_everywhere(model):

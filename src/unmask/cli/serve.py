@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
+from ipaddress import ip_address
 from typing import Any
 
 from unmask.cli import options
 from unmask.decode import policy
 from unmask.decode.settings import in_range, whole_number
 from unmask.engine.engine import Engine
-from unmask.errors import InputError
+from unmask.errors import InputError, UnmaskError
 from unmask.models.loading import Model
 
 NAME = "serve"
@@ -99,12 +101,18 @@ def run(arguments: argparse.Namespace) -> None:
     bound = bind(arguments.host, arguments.port)
     model = options.load_model(arguments)
     policy.make(model.card, preset, overrides, model.defaults)  # a bad default is told now
+    key = _key(arguments)
+    if key is None and not ip_address(bound.getsockname()[0]).is_loopback:
+        print(
+            "unmask: whoever reaches this address may ask; --api-key KEY keeps others out",
+            file=sys.stderr,
+        )
     name = arguments.served_name or model.card.name
     settings = ServerSettings(
         name=name,
         preset=preset,
         overrides=overrides,
-        api_key=_key(arguments),
+        api_key=key,
         cors=tuple(arguments.cors or ()),
         time_limit=arguments.time_limit,
         body_limit=arguments.body_limit,
@@ -121,13 +129,20 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _greet(name: str, where: str) -> None:
-    print(f"unmask: {name} listens at {where} (API under {where}/v1, docs at /docs)", flush=True)
+    print(f"unmask: {name} listens at {where} (API under /v1, described at /docs)", flush=True)
 
 
 def _engine(arguments: argparse.Namespace, model: Model) -> Engine:
-    return Engine(
-        model, slots=arguments.slots, length=arguments.max_length, waiting=arguments.queue
-    )
+    length = arguments.max_length
+    try:
+        return Engine(model, slots=arguments.slots, length=length, waiting=arguments.queue)
+    except RuntimeError as error:  # torch raises it where memory cannot be had, on any device
+        if isinstance(error, UnmaskError):
+            raise
+        raise InputError(
+            f"the cache of {arguments.slots} slots of {length or model.card.max_length} positions "
+            f"cannot be had ({str(error).splitlines()[0]}); lower --slots or --max-length"
+        ) from None
 
 
 def _key(arguments: argparse.Namespace) -> str | None:

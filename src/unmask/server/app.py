@@ -69,7 +69,7 @@ def _add_errors(app: FastAPI, service: Service) -> None:
     """Whatever is raised reaches the client in one shape, and is counted."""
 
     def tell(request: Request, error: ApiError) -> Response:
-        if request.method == "POST":
+        if request.method == "POST" and not error.counted:
             service.metrics.refused(error.status)
         return error.response()
 

@@ -38,7 +38,8 @@ FIELD = re.compile(
 
 
 class ApiError(Exception):
-    """An answer that is an error. ``param``: the field that is to blame."""
+    """An answer that is an error. ``param``: the field that is to blame. ``counted``: the metrics
+    know of it already, from the engine."""
 
     def __init__(
         self,
@@ -52,6 +53,7 @@ class ApiError(Exception):
         super().__init__(message)
         self.status, self.param, self.headers = status, param, dict(headers or {})
         self.code = code or CODES.get(status)
+        self.counted = False
 
     def body(self) -> dict[str, Any]:
         """The JSON object."""
@@ -96,6 +98,12 @@ def failure_of(outcome: Outcome, time_limit: float) -> ApiError | None:
     """What kept an answer from being finished; None if nothing did."""
     if outcome.reason in ("done", "enough"):
         return None
+    error = _failure(outcome, time_limit)
+    error.counted = True
+    return error
+
+
+def _failure(outcome: Outcome, time_limit: float) -> ApiError:
     if outcome.reason == "late":
         return ApiError(
             504,

@@ -11,7 +11,8 @@ from unmask.server.errors import ApiError
 from unmask.server.unsupported import CHAT, COMPLETIONS, MESSAGE, Unsupported, without_unsupported
 
 MOST_CHOICES = 32
-Stop = str | Annotated[list[str], Field(max_length=4)]
+StopString = Annotated[str, Field(min_length=1)]
+Stop = StopString | Annotated[list[StopString], Field(max_length=4)]
 Ids = list[int]
 
 
