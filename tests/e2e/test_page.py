@@ -55,6 +55,9 @@ def test_scrubbing_shows_the_canvas_as_it_was_after_every_forward(visit, model):
         assert page.locator(".cell.mask").count() == np.count_nonzero(born > step)
         assert figure(page, "forwards") == step
         to(page, "ArrowRight")
+    page.focus("#run")  # where a mouse leaves the focus
+    page.keyboard.press("ArrowLeft")
+    assert page.input_value("#scrub") == str(film.steps - 1)
     page.locator(".trace svg").click(position={"x": 60, "y": 60})
     assert page.input_value("#scrub") == "1"
     page.click("#next")
@@ -83,6 +86,7 @@ def test_a_token_tells_its_position_forward_and_confidence(visit):
     page.locator(".cell").nth(5).hover()
     assert re.match(r"Position 5: “ steps”, written in forward 1, confidence [01]\.\d+",
                     page.inner_text(".readout"))  # fmt: skip
+    assert page.is_visible(".readout")
     page.locator(".cell").first.focus()
     page.keyboard.press("ArrowRight")
     assert page.inner_text(".readout").startswith("Position 1:")

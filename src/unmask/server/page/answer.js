@@ -3,6 +3,7 @@
 import { colourOf } from "./colours.js";
 import { blocksOf, born, isPadding, seen, windowAfter } from "./recording.js";
 
+const LONG = 160; // positions from which padding is drawn narrower
 const UNKNOWN = 3; // width of a mask whose token nobody knows yet, in letters
 
 const make = (name, kind) => Object.assign(document.createElement(name), { className: kind });
@@ -23,7 +24,7 @@ function drawn(version, ends) {
 
 /** The answer of a recording inside `root`: {paint(step), differ(positions)}. */
 export function answerIn(root, recording, told) {
-  const flow = make("div", "flow");
+  const flow = make("div", recording.start.length > LONG ? "flow long" : "flow");
   root.replaceChildren(flow);
   const blocks = blocksOf(recording).map(([from, to]) => {
     const block = make("span", "block");

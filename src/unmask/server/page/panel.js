@@ -97,7 +97,7 @@ function forwardInWords(recording, step) {
   const place = windowAfter(recording, step - 1);
   return [
     `Forward ${step} of ${forwards.length}${recording.done ? "" : " so far"} wrote ${wrote}`,
-    place && `in ${place.from}–${place.stop - 1}`,
+    place && (place.stop - place.from > 1 ? `in ${place.from}–${place.stop - 1}` : `at ${place.from}`),
     `fed ${forward.fed}, read ${forward.read ?? 0}`,
     refreshes(recording, forward) && "refreshed the cache",
     `${milliseconds.toFixed(1)} ms`,

@@ -108,8 +108,8 @@ function windows(svg, recording, { x, y, length }, part) {
 function borders(svg, recording, { x, y, columns, length }) {
   let last = -Infinity;
   for (const [from] of [...blocksOf(recording), [length]]) {
+    if (y(from) - last < LINE) continue; // too many to tell apart
     shape(svg, "line", { x1: LEFT - 4, x2: x(columns), y1: y(from), y2: y(from) }, "border");
-    if (y(from) - last < LINE) continue;
     label(svg, LEFT - 7, y(from) + 3.5, from, "end");
     last = y(from);
   }

@@ -60,7 +60,7 @@ export function verdict([nameA, a], [nameB, b]) {
     fed >= 1 ? `${times(fed)} fewer positions fed` : `but ${times(1 / fed)} more positions fed`,
   ];
   const measured = nameA === nameB ? "" : `${name} to ${other}: `;
-  const marked = same ? "" : " Tokens that the other answer has not are underlined with a wave.";
+  const marked = same ? "" : " Tokens that only one of them has are underlined with a wave.";
   return { head, line: `${measured}${parts.join(", ")}. One after the other, on the same machine.${marked}` };
 }
 
