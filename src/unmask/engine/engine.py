@@ -228,13 +228,24 @@ class Engine:
         return commits, failed
 
     def _leave(self, ticket: Ticket, reason: Reason, error: Exception | None = None) -> None:
-        """Free the slot (the last row moves into it) and tell the listener."""
-        if ticket in self._running:
-            slot, last = self._running.index(ticket), len(self._running) - 1
-            if slot != last:
-                self._running[slot] = self._running[last]
-                self._store.move(last, slot)
-            self._running.pop()
+        """Free the slot and tell the listener, also if the device can do nothing any more."""
+        try:
+            if ticket in self._running:
+                self._free(ticket, spoilt=reason == "failed")
+        finally:
+            self._tell_end(ticket, reason, error)
+
+    def _free(self, ticket: Ticket, *, spoilt: bool) -> None:
+        """Let the last row take the slot over. ``spoilt``: what is behind it may be NaN, which a
+        mask would not keep away from the next row (0 * NaN is NaN)."""
+        slot, last = self._running.index(ticket), self._running.pop()
+        if last is not ticket:
+            self._running[slot] = last
+            self._store.move(len(self._running), slot)
+        if spoilt:
+            self._store.clear(len(self._running))
+
+    def _tell_end(self, ticket: Ticket, reason: Reason, error: Exception | None) -> None:
         now = time.monotonic()
         ran = now - ticket.started if ticket.started else 0.0
         self._ended[reason] += 1
@@ -258,7 +269,9 @@ class Engine:
         with self._changed:
             self._accepting = False
             closing = error or ClosingError("the server closed before the answer was done")
-            for ticket in [*self._running, *self._line.admit(len(self._line))]:
+            left = [*self._running, *self._line.admit(len(self._line))]
+            self._running.clear()  # no slot is needed any more, and the device may be lost
+            for ticket in left:
                 self._leave(ticket, "failed" if error else "closing", closing)
             self._changed.notify_all()
 

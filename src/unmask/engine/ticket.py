@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from unmask.canvas.canvas import Canvas
@@ -55,4 +55,4 @@ class Ticket:
     cancelled: bool = False
     started: float = 0.0
     first: float = 0.0
-    cached_positions: int = field(default=0)
+    cached_positions: int = 0

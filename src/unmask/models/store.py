@@ -43,6 +43,11 @@ class KeyValueStore:
         self.keys[:, target] = self.keys[:, source]
         self.values[:, target] = self.values[:, source]
 
+    def clear(self, slot: int) -> None:
+        """Forget a row that may hold NaN."""
+        self.keys[:, slot] = 0
+        self.values[:, slot] = 0
+
 
 class StoreRows:
     """A choice of rows. Neighbouring rows are read in place, others are gathered."""
