@@ -95,6 +95,18 @@ def test_bad_requests(asked, said, tmp_path):
     assert not (tmp_path / "out.jsonl").exists()
 
 
+@pytest.mark.slow
+def test_odd_bodies_are_refused_and_many_choices_are_not(tmp_path):
+    prompt, url = {"prompt": "Hi", "max_tokens": 4}, "/v1/completions"
+    bodies = [prompt | {"temperature": float("nan")}, prompt | {"\ud800": 1}]
+    bodies += [prompt | {"n": 6, "temperature": 1.0}] * 4
+    asked = [{"custom_id": str(at), "url": url, "body": body} for at, body in enumerate(bodies)]
+    done = batch(write(tmp_path / "in.jsonl", asked), tmp_path / "out.jsonl", "--slots", 2)
+    assert done.returncode == 0, done.stderr
+    found = {one["custom_id"]: one["response"] for one in lines(tmp_path / "out.jsonl")}
+    assert [found[str(at)]["status_code"] for at in range(6)] == [400] * 2 + [200] * 4
+
+
 def test_an_output_of_something_else_is_kept(tmp_path):
     given = write(tmp_path / "in.jsonl", [request("a")]), tmp_path / "out.jsonl"
     for text in ("notes\n", '{"id": "batch_req_0", "custom_id": "a"}\n', "half"):

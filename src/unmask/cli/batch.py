@@ -37,6 +37,7 @@ error in the output. Give the same command again after an interruption: what the
 asked again. Needs unmask[serve].
 """
 URLS = ("/v1/chat/completions", "/v1/completions")
+JSON = {"Content-Type": "application/json"}
 DAY = 86400.0
 LARGEST = 2**40  # bytes of a body: a file is not limited
 
@@ -148,11 +149,13 @@ async def _ask(
 
             async def one(request: dict[str, Any]) -> None:
                 async with room:
-                    answer = await client.post(request["url"], json=request["body"])
+                    # json of httpx' own takes no NaN and no half character.
+                    content = json.dumps(request["body"])
+                    answer = await client.post(request["url"], content=content, headers=JSON)
                 name = request["custom_id"]
                 response = {"status_code": answer.status_code, "body": answer.json()}
                 line = {"id": asked[name], "custom_id": name, "response": response, "error": None}
-                file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
+                file.write(json.dumps(line).encode() + b"\n")
                 file.flush()
                 progress.advance(bar)
 
@@ -168,6 +171,7 @@ def _service(arguments: argparse.Namespace) -> tuple[Engine, httpx.AsyncClient]:
         import httpx
 
         from unmask.server.app import create_app
+        from unmask.server.requests import MOST_CHOICES
         from unmask.server.settings import ServerSettings
     except ImportError as error:
         raise InputError(
@@ -178,6 +182,8 @@ def _service(arguments: argparse.Namespace) -> tuple[Engine, httpx.AsyncClient]:
     model = options.load_model(arguments)
     given = options.preset(arguments), options.overrides(arguments)
     settings = ServerSettings(arguments.model, *given, time_limit=DAY, body_limit=LARGEST)
-    engine = Engine(model, slots=arguments.slots, waiting=2 * arguments.slots)
-    transport = httpx.ASGITransport(create_app(engine, settings))
+    waiting = 2 * arguments.slots * MOST_CHOICES  # of all that are asked at a time, none is refused
+    engine = Engine(model, slots=arguments.slots, waiting=waiting)
+    # A request that fails gets its 500 and does not end those of others.
+    transport = httpx.ASGITransport(create_app(engine, settings), raise_app_exceptions=False)
     return engine, httpx.AsyncClient(transport=transport, base_url="http://batch", timeout=None)
