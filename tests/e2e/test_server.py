@@ -234,6 +234,19 @@ def test_bad_input_is_told_and_the_server_goes_on(server, content, status):
     assert server.post(CHAT, {**BODY, "max_tokens": 4})[0] == 200
 
 
+def test_an_endless_head_is_refused(server):
+    host, port = server.url.removeprefix("http://").split(":")
+    with closing(socket.create_connection((host, int(port)), PATIENCE)) as connection:
+        connection.sendall(b"GET /health HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 100_000)
+        assert connection.recv(100).startswith(b"HTTP/1.1 400")
+
+
+def test_a_key_out_of_a_file_may_end_in_a_newline(tmp_path):
+    with serving(tmp_path / "log", "--slots", 1, "--api-key", "secret\n") as served:
+        assert served.post(CHAT, {}, Authorization="Bearer secret")[0] == 400
+        assert served.post(CHAT, {}, Authorization="Bearer other")[0] == 401
+
+
 def raw_post(served, path, body):
     """A connection with a tiny buffer that has asked and read nothing yet."""
     host, port = served.url.removeprefix("http://").split(":")

@@ -13,6 +13,7 @@ import unmask
 from serving import LONG, QUESTION
 from unmask.engine.engine import Engine
 from unmask.errors import BusyError, DecodeError, InputError
+from unmask.server import limits, sse
 from unmask.server.app import create_app
 from unmask.server.errors import as_api_error
 from unmask.server.preparation import merged
@@ -424,6 +425,12 @@ def test_half_a_character_is_no_reason_to_fail(client):
         error_of(answer, 404 if "model" in body else 400)
 
 
+def test_an_infill_longer_than_a_slot_is_named(model):
+    with client_of(Engine(model, slots=1, length=40)) as client:
+        error = error_of(client.post(CANVAS, json={**BODIES[CANVAS], "infill": ["So", 50]}))
+    assert error["param"] == "infill"
+
+
 def test_a_prompt_without_room_for_an_answer_is_named(client, engine):
     error = error_of(client.post(TEXT, json={"prompt": [100] * engine.length}))
     assert error["param"] == "prompt"
@@ -500,6 +507,16 @@ def test_a_body_over_the_limit_is_413_whatever_length_it_announces(engine):
         parts = (b"a" * 100 for _ in range(100))  # sent without a length
         error_of(client.post(CHAT, content=parts), 413)
         assert client.post(CHAT, json={**BODIES[CHAT], "max_tokens": 4}).status_code == 200
+
+
+def test_a_limit_above_what_is_thrown_away_holds(engine, monkeypatch):
+    monkeypatch.setattr(limits, "DISCARDED", 500)
+    with client_of(engine, body_limit=3000) as client:
+        body = json.dumps({**BODIES[CHAT], "max_tokens": 4}).encode() + b" " * 2000
+        kind = {"Content-Type": "application/json"}
+        parts = (body[at : at + 100] for at in range(0, len(body), 100))
+        for content in (body, parts):  # with a length and without one
+            assert client.post(CHAT, content=content, headers=kind).status_code == 200
 
 
 def test_a_key_is_asked_for_under_v1_only(engine):
@@ -588,6 +605,14 @@ def test_the_likeliest_token_lies_in_every_nucleus(service, client, model):
 
 
 # Errors.
+
+
+def test_an_event_is_one_line_to_every_client():
+    """httpx' iter_lines() and str.splitlines() know more ends of a line than the format does."""
+    body = {"text": "a\u2028b\x85c\n\ud800"}
+    line, empty = sse.data(body).splitlines()
+    assert json.loads(line.removeprefix("data: ")) == body
+    assert not empty
 
 
 def test_errors_of_the_engine_have_a_status():

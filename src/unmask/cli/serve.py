@@ -149,9 +149,11 @@ def _key(arguments: argparse.Namespace) -> str | None:
     key: str | None = arguments.api_key
     if key is None:
         key = os.environ.get(KEY_VARIABLE) or None
-    if key is not None and not key.strip():
+    if key is None:
+        return None
+    if not key.strip():
         raise InputError("--api-key is empty; give a key or leave it out")
-    return key
+    return key.strip()  # a variable filled from a file ends in a newline, a header cannot
 
 
 def _check(arguments: argparse.Namespace) -> None:

@@ -12,6 +12,7 @@ from fastapi.responses import Response
 from unmask.decode.prompts import Infill, Prompt, canvas_of
 from unmask.decode.step import Row
 from unmask.engine.ticket import Outcome
+from unmask.errors import PromptError
 from unmask.server import examples, sse, watching
 from unmask.server.errors import ApiError, as_api_error, failure_of
 from unmask.server.job import Job
@@ -39,7 +40,10 @@ def router(service: Service) -> APIRouter:
         service.check_model(asked.model)
         row = await asyncio.to_thread(_row, service, asked)
         job = Job(service, 1)
-        job.submit(row, watching.Watcher(job, row, service.engine.model.card))
+        try:
+            job.submit(row, watching.Watcher(job, row, service.engine.model.card))
+        except PromptError as error:  # other lengths were seen to before
+            raise as_api_error(error, "infill") from None
         return sse.EventStream(_events(service, asked, job, row), job.close)
 
     return routes

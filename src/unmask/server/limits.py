@@ -53,14 +53,14 @@ class BodyLimit:
 
     def __init__(self, app: ASGIApp, limit: int, refused: Refused) -> None:
         self._app, self._limit, self._refused = app, limit, refused
+        self._most = max(limit, DISCARDED)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on or refuse."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        told = _length(scope)
-        body = None if told > DISCARDED else await self._body(receive)
+        body = None if _length(scope) > self._most else await self._body(receive)
         if body is None:
             error = ApiError(
                 413,
@@ -83,7 +83,7 @@ class BodyLimit:
         """All of it; None if it is too long."""
         parts: list[bytes] = []
         size, more = 0, True
-        while more and size <= DISCARDED:
+        while more and size <= self._most:
             message = await receive()
             if message["type"] == "http.disconnect":
                 break

@@ -55,6 +55,7 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
+                http="h11",  # limits the head of a request to 64 KiB; httptools does not
                 log_level="warning",
                 access_log=False,
                 timeout_keep_alive=KEPT,

@@ -19,8 +19,8 @@ HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 
 def data(body: Any) -> str:
-    """An event without a name."""
-    return f"data: {json.dumps(body, ensure_ascii=False)}\n\n"
+    """An event without a name. In ASCII: many clients end a line at U+2028 or U+0085."""
+    return f"data: {json.dumps(body)}\n\n"
 
 
 def event(name: str, body: Any) -> str:
