@@ -676,6 +676,18 @@ def test_a_reader_that_stands_still_does_not_keep_its_slot(engine):
     assert engine.statistics().running == 0
 
 
+def test_a_body_that_never_comes_is_408(engine):
+    app = create_app(engine, ServerSettings("tiny-fast", time_limit=0.05))
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    asyncio.run(app(scope_of(CHAT), asyncio.Event().wait, send))
+    assert sent[0]["status"] == 408
+    assert json.loads(sent[1]["body"])["error"]["code"] == "body_too_late"
+
+
 def test_a_client_that_leaves_frees_its_slot(engine):
     """The app is called as uvicorn would; the client leaves once the work is under way."""
     app = create_app(engine, ServerSettings("tiny-fast"))

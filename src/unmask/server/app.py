@@ -53,7 +53,8 @@ def _add_layers(app: FastAPI, service: Service) -> None:
     def refused(error: ApiError) -> None:
         service.metrics.refused(error.status)
 
-    app.add_middleware(BodyLimit, limit=settings.body_limit, refused=refused)
+    seconds = settings.time_limit
+    app.add_middleware(BodyLimit, limit=settings.body_limit, seconds=seconds, refused=refused)
     if settings.api_key is not None:
         app.add_middleware(KeyCheck, key=settings.api_key, refused=refused)
     if settings.cors:

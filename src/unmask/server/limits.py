@@ -5,6 +5,7 @@ Plain ASGI, for Starlette's own base class for such layers hides from the app th
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 from collections.abc import Callable
 
@@ -46,13 +47,13 @@ class KeyCheck:
 
 
 class BodyLimit:
-    """Reads the body, at most ``limit`` bytes of it, before the app sees the request.
+    """Reads the body, at most ``limit`` bytes of it and for ``seconds``, before the app sees it.
 
     It counts what arrives: a client may leave the length away or lie about it.
     """
 
-    def __init__(self, app: ASGIApp, limit: int, refused: Refused) -> None:
-        self._app, self._limit, self._refused = app, limit, refused
+    def __init__(self, app: ASGIApp, limit: int, seconds: float, refused: Refused) -> None:
+        self._app, self._limit, self._seconds, self._refused = app, limit, seconds, refused
         self._most = max(limit, DISCARDED)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -60,15 +61,14 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        body = None if _length(scope) > self._most else await self._body(receive)
+        error = None
+        try:
+            async with asyncio.timeout(self._seconds):
+                body = None if _length(scope) > self._most else await self._body(receive)
+        except TimeoutError:
+            body, error = None, self._too_late()
         if body is None:
-            error = ApiError(
-                413,
-                f"the body is longer than {self._limit} bytes, the limit of this server; "
-                "send a shorter prompt",
-                code="body_too_long",
-                headers={"Connection": "close"},
-            )
+            error = error or self._too_long()
             self._refused(error)
             await error.response()(scope, receive, send)
             return
@@ -78,6 +78,24 @@ class BodyLimit:
             return first.pop() if first else await receive()
 
         await self._app(scope, again, send)
+
+    def _too_long(self) -> ApiError:
+        return ApiError(
+            413,
+            f"the body is longer than {self._limit} bytes, the limit of this server; "
+            "send a shorter prompt",
+            code="body_too_long",
+            headers={"Connection": "close"},
+        )
+
+    def _too_late(self) -> ApiError:
+        return ApiError(
+            408,
+            f"the body was not there within {self._seconds:g} s, the limit of this server; send it "
+            "at once",
+            code="body_too_late",
+            headers={"Connection": "close"},
+        )
 
     async def _body(self, receive: Receive) -> bytes | None:
         """All of it; None if it is too long."""
