@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> None:
     for name in ("count", "batch_size"):
         whole_number(name, getattr(arguments, name), 1, "a whole number of at least 1")
     budget = in_range("budget", arguments.budget, 0, 100, "accuracy points from 0 to 100") / 100
-    task = tasks.find(arguments.task)
+    task = tasks.find(arguments.task or "stories")
     model = options.load_model(arguments)
     if model.card.causal:
         raise InputError(f"{model.card.name} is causal: it writes one token per forward anyway")
