@@ -289,6 +289,7 @@ def test_a_lost_device_ends_every_request_once():
     assert [ear.wait().reason for ear in ears] == ["enough", "failed", "failed", "failed"]
     assert engine.drain(PATIENCE)
     assert (engine.accepting, engine.statistics().running) == (False, 0)
+    assert engine.broken
 
 
 def test_a_listener_that_raises_harms_nobody(start):
@@ -313,6 +314,7 @@ def test_draining_lets_rows_end_and_takes_no_more():
     engine.start()
     assert engine.drain(PATIENCE)
     assert ear.outcome.reason == "done"
+    assert not engine.broken
     with pytest.raises(ClosingError):
         engine.submit(rows_of(model, ["Again?"], "d3llm", max_new_tokens=96)[0], Ear())
     assert not engine.accepting

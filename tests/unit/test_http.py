@@ -567,6 +567,23 @@ def test_a_closed_engine_is_503_everywhere(model):
         assert client.get("/health").status_code == 200
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_an_engine_that_failed_is_not_healthy(model, monkeypatch):
+    def lost(*given):
+        raise RuntimeError("the device is lost")
+
+    monkeypatch.setattr("unmask.engine.engine.vacate", lost)
+    engine = Engine(model, slots=1)
+    engine.start()
+    with client_of(engine) as client:
+        assert client.get("/health").status_code == 200
+        path, body = next(iter(BODIES.items()))
+        client.post(path, json=body)
+        engine.drain(60)
+        error_of(client.get("/health"), 503)
+        error_of(client.get("/ready"), 503)
+
+
 # Defaults of the server.
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 import torch
 
@@ -10,6 +11,8 @@ from unmask.canvas.events import Commit
 from unmask.decode.step import Row, step
 from unmask.models.denoiser import Denoiser
 from unmask.models.store import KeyValueStore
+
+Item = TypeVar("Item")
 
 
 def decode(denoiser: Denoiser, rows: Sequence[Row], slots: int) -> Iterator[list[Commit]]:
@@ -45,12 +48,16 @@ def seeded(row: Row) -> Row:
 
 
 def _leave(running: list[Row], store: KeyValueStore | None) -> None:
-    """Take finished rows out; the last row moves into a freed slot, so that slots stay dense."""
+    """Take finished rows out."""
     for slot in reversed(range(len(running))):
         if running[slot].canvas.done:
-            last = len(running) - 1
-            if slot != last:
-                running[slot] = running[last]
-                if store is not None:
-                    store.move(last, slot)
-            running.pop()
+            vacate(running, slot, store)
+
+
+def vacate(running: list[Item], slot: int, store: KeyValueStore | None) -> None:
+    """Take one out; the last one moves into its slot, so that slots stay dense."""
+    last = running.pop()
+    if slot < len(running):
+        running[slot] = last
+        if store is not None:
+            store.move(len(running), slot)

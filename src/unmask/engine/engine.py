@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from unmask.canvas.events import Commit
-from unmask.decode.loop import seeded
+from unmask.decode.loop import seeded, vacate
 from unmask.decode.settings import whole_number
 from unmask.decode.step import Row, step
 from unmask.engine.line import Line, is_over
@@ -67,6 +67,7 @@ class Engine:
         self._changed = threading.Condition()
         self._accepting = True
         self._stopping = False
+        self._broken = False
         self._thread = threading.Thread(target=self._live, name="unmask-engine", daemon=True)
         self._counts: Counter[str] = Counter()
         self._ended: Counter[Reason] = Counter()
@@ -80,6 +81,11 @@ class Engine:
     def accepting(self) -> bool:
         """Whether new requests are taken."""
         return self._accepting
+
+    @property
+    def broken(self) -> bool:
+        """Whether the thread came to grief: nobody will be served again."""
+        return self._broken
 
     def start(self) -> None:
         """Start the thread."""
@@ -154,6 +160,7 @@ class Engine:
                 self._forward()
         except BaseException as error:  # never leave people waiting for a dead thread
             LOG.exception("the engine ends")
+            self._broken = True
             self._close(error if isinstance(error, Exception) else None)
             raise
         self._close(None)
@@ -238,10 +245,7 @@ class Engine:
     def _free(self, ticket: Ticket, *, spoilt: bool) -> None:
         """Let the last row take the slot over. ``spoilt``: what is behind it may be NaN, which a
         mask would not keep away from the next row (0 * NaN is NaN)."""
-        slot, last = self._running.index(ticket), self._running.pop()
-        if last is not ticket:
-            self._running[slot] = last
-            self._store.move(len(self._running), slot)
+        vacate(self._running, self._running.index(ticket), self._store)
         if spoilt:
             self._store.clear(len(self._running))
 

@@ -21,7 +21,9 @@ def router(service: Service) -> APIRouter:
 
     @routes.get("/health", responses=examples.answers("It lives.", {"status": "ok"}))
     async def health() -> dict[str, str]:
-        """Whether the process answers."""
+        """Whether the process answers and its engine lives; 503 if it should be started anew."""
+        if service.engine.broken:
+            raise ClosingError("the engine has failed; start the server anew")
         return {"status": "ok"}
 
     @routes.get("/ready", responses=examples.answers("It takes requests.", {"status": "ready"}))
