@@ -1,4 +1,7 @@
-"""Tiny random checkpoints, written as the published ones are: the key sets are spelled out here."""
+"""Tiny checkpoints: where the golden ones lie, and random ones, written as the published ones are.
+
+The key sets are spelled out here.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+GOLDEN = Path(__file__).parent / "golden"
 WIDTH, MLP, VOCABULARY, LENGTH = 32, 48, 40, 96
 MASK, END = VOCABULARY - 1, VOCABULARY - 2
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from copy import deepcopy
 from dataclasses import replace
-from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before the hub client is imported: no test needs the network
 
@@ -14,9 +13,8 @@ import torch
 from hypothesis import HealthCheck, settings
 
 import unmask
+from checkpoints import GOLDEN
 from unmask import Model
-
-GOLDEN = Path(__file__).parent / "golden"
 
 torch.set_num_threads(1)
 slow_is_fine = (HealthCheck.too_slow,)

@@ -3,11 +3,10 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-GOLDEN = Path(__file__).parent.parent / "golden"
+from checkpoints import GOLDEN
 
 
 def unmask(*arguments):

@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from conftest import GOLDEN
+from checkpoints import GOLDEN
 from doubles import births
 from unmask import generate
 

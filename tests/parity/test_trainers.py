@@ -1,13 +1,13 @@
 """Losses, masks and curricula against the trainers of dParallel and d3LLM."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load_file
 
+from checkpoints import GOLDEN
 from unmask.distill import loss
 from unmask.distill.curriculum import ratio_floor, width_at
 from unmask.distill.draws import Stage
@@ -15,7 +15,6 @@ from unmask.distill.objectives import certainty, cross_entropy
 from unmask.distill.states import block, window
 from unmask.distill.texts import Text
 
-GOLDEN = Path(__file__).parent.parent / "golden"
 CASES = json.loads((GOLDEN / "training.json").read_text())
 MASK = 126
 RESULTS = [(case, result) for case in CASES["training_loss_cases"] for result in case["results"]]

@@ -1,13 +1,13 @@
 import json
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from checkpoints import GOLDEN
 from unmask.evaluate.aup import aup, weight
 
-CASES = json.loads((Path(__file__).parent.parent / "golden" / "aup.json").read_text())
+CASES = json.loads((GOLDEN / "aup.json").read_text())
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])

@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 from dataclasses import asdict, replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +13,7 @@ import torch
 from accelerate import Accelerator
 from safetensors.torch import load_file
 
+from checkpoints import GOLDEN
 from unmask import InputError
 from unmask.distill import checkpoint, lora, train
 from unmask.distill.batches import Noise, collate
@@ -27,7 +27,6 @@ from unmask.models.blocks import Transformer
 from unmask.models.families import llada
 from unmask.models.loading import load
 
-GOLDEN = Path(__file__).parent.parent / "golden"
 RECIPE = Recipe(
     state="block", objectives={"cross_entropy": 1.0, "certainty": 2.0}, ratio=(0.3, 0.3, 0.9),
     widths=(8,), rate=1e-3, epochs=2, batch=8, complement=True,
