@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -85,6 +86,19 @@ def test_a_row_does_not_depend_on_those_beside_it(name, wanted, slots, exact_mod
     model = exact_models[name]
     alone = [decoded(model, [request], 1)[0] for request in wanted]
     assert decoded(model, wanted, slots) == alone
+
+
+@every_model
+@settings(max_examples=20)
+@given(wanted=st.lists(requests(), min_size=2, max_size=6))
+def test_two_cores_write_what_one_writes(name, wanted, exact_models):
+    model = exact_models[name]
+    one = decoded(model, wanted, 6)
+    torch.set_num_threads(2)
+    try:
+        assert decoded(model, wanted, 6) == one
+    finally:
+        torch.set_num_threads(1)
 
 
 @every_model

@@ -32,7 +32,7 @@ def test_a_shorter_row_is_padded_by_its_last_position_which_nobody_looks_at():
 def test_rows_of_very_different_length_are_fed_apart():
     # 5 and 104 positions: together 2 x 104 = 208, apart 5 + 104 and one more call (48) = 157.
     _, fake = toy([[0], [0] * 100])
-    assert [call.ids_BQ.shape for call in fake.calls[:2]] == [(1, 5), (1, 104)]
+    assert [call.ids_BQ.shape for call in fake.calls[:2]] == [(1, 104), (1, 5)]
     assert len(fake.calls) == 8
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from torch import Tensor
 
 from unmask.canvas.canvas import Canvas, Ids
 from unmask.canvas.events import Commit
+from unmask.decode.lanes import each, groups, lanes
 from unmask.decode.plan import FRESH, Memory, Plan, widen
 from unmask.decode.policy import Policy
 from unmask.decode.proposal import Proposal, propose
@@ -27,9 +29,6 @@ from unmask.decode.window import Window
 from unmask.errors import DecodeError
 from unmask.models.denoiser import Denoiser, ModelCard
 from unmask.models.store import KeyValueStore
-
-CALL_COST = 48
-"""What one more call of the model costs, in fed positions; decides when rows are fed apart."""
 
 
 @dataclass
@@ -54,7 +53,6 @@ class _Turn:
     plan: Plan
 
 
-@torch.inference_mode()
 def step(
     denoiser: Denoiser,
     store: KeyValueStore | None,
@@ -63,8 +61,7 @@ def step(
 ) -> list[Commit]:
     """Move every row on by one forward; row i lives in slot i of the store, or in ``slots[i]``.
 
-    Rows that feed much and rows that feed little go through the model apart when padding would cost
-    more than the second call.
+    `unmask.decode.lanes` says which rows share a call of the model.
 
     Raises:
         DecodeError: the model returned NaN.
@@ -72,8 +69,10 @@ def step(
     places = range(len(rows)) if slots is None else slots
     shift = denoiser.card.logit_shift
     turns = [_turn(slot, row, shift) for slot, row in zip(places, rows, strict=True)]
-    commits = [commit for group in _groups(turns) for commit in _advance(denoiser, store, group)]
-    return sorted(commits, key=lambda commit: commit.row)
+    lengths, ways = [turn.plan.fed for turn in turns], lanes(denoiser)
+    parts = [[turns[at] for at in group] for group in groups(lengths, ways)]
+    found = each(lambda part: _advance(denoiser, store, part), parts, ways, sum(lengths))
+    return sorted(chain.from_iterable(found), key=lambda commit: commit.row)
 
 
 def _turn(slot: int, row: Row, shift: int) -> _Turn:
@@ -82,21 +81,7 @@ def _turn(slot: int, row: Row, shift: int) -> _Turn:
     return _Turn(slot, row, window, widen(plan, shift))
 
 
-def _groups(turns: list[_Turn]) -> list[list[_Turn]]:
-    """One group, or two where the cheapest split of the rows by fed length saves over a call."""
-    order = sorted(turns, key=lambda turn: turn.plan.fed)
-    count, longest = len(order), order[-1].plan.fed
-    costs = [
-        order[cut - 1].plan.fed * cut + longest * (count - cut) + CALL_COST
-        for cut in range(1, count)
-    ]
-    if not costs or min(costs) >= longest * count:
-        return [turns]
-    cut = costs.index(min(costs)) + 1
-    by_slot = sorted(order[:cut], key=lambda turn: turn.slot)
-    return [by_slot, sorted(order[cut:], key=lambda turn: turn.slot)]
-
-
+@torch.inference_mode()  # a mode of the thread
 def _advance(denoiser: Denoiser, store: KeyValueStore | None, turns: list[_Turn]) -> list[Commit]:
     """The same forward for all ``turns``."""
     rows = [turn.row for turn in turns]
