@@ -70,7 +70,7 @@ def test_a_store_writes_at_absolute_positions_of_the_given_rows():
     rows = kept.rows([0, 2])
     keys = torch.arange(1.0, 9.0).view(2, 2, 1, 2)
     rows.write(1, keys, -keys, torch.tensor([[3, 0], [1, 2]]))
-    seen, values = rows.view(1, 4)
+    seen, values = rows.view(1)
     assert seen[:, :, 0, 0].tolist() == [[3, 0, 0, 1], [0, 5, 7, 0]]
     assert torch.equal(values, -seen)
     assert not kept.keys[0].any()
@@ -78,7 +78,7 @@ def test_a_store_writes_at_absolute_positions_of_the_given_rows():
 
 
 def test_a_store_shows_the_first_positions_only():
-    assert store().rows([1]).view(0, 2)[0].shape == (1, 2, 1, 2)
+    assert store().rows([1], 2).view(0)[0].shape == (1, 2, 1, 2)
 
 
 def test_moving_a_row_copies_keys_and_values_of_all_layers():

@@ -14,6 +14,9 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+NEVER = -1e30
+"""Instead of -inf, for 0 * -inf is not 0."""
+
 
 @dataclass(frozen=True)
 class Sampling:
@@ -27,37 +30,37 @@ class Sampling:
 class Proposal:
     """Token and confidence [B, A]; entropy (nats) and margin are computed when first asked for.
 
-    In float64, as the references do: sure models differ behind the eighth digit, and bars and
-    orders have to see that. (In float32 on devices that know no other.)
+    Sure models differ behind the eighth digit, and bars and orders have to see that. What tells
+    them apart is the sum of the shares of all tokens but the best. Kept apart from the best one's
+    1, it has seven digits in float32; only numbers per position need float64 (float32 on devices
+    that know no other).
     """
 
     def __init__(self, logits_BAV: Tensor, token_BA: Tensor | None = None) -> None:
         self.logits_BAV = logits_BAV
         best_BA1, argmax_BA1 = logits_BAV.max(dim=-1, keepdim=True)
-        exact = torch.float32 if logits_BAV.device.type == "mps" else torch.float64
-        # Below the best, and so never above 0: no sum can overflow, and none loses digits.
-        self._below = (logits_BAV - best_BA1).to(exact)
-        self._shares = self._below.exp()
-        self._total = self._shares.sum(-1)
-        if token_BA is None:
-            self.token_BA = argmax_BA1[..., 0]
-            self.confidence_BA = self._total.reciprocal()
-        else:
-            self.token_BA = token_BA
-            share = self._shares.gather(-1, token_BA[..., None])[..., 0]
-            self.confidence_BA = share / self._total
+        # Below the best, and so never above 0: no sum can overflow.
+        self._below = (logits_BAV - best_BA1).clamp_(min=NEVER)
+        self._others = self._below.exp().scatter_(-1, argmax_BA1, 0.0)
+        self._exact = torch.float32 if logits_BAV.device.type == "mps" else torch.float64
+        self._rest = self._others.sum(-1).to(self._exact)
+        best_BA = argmax_BA1[..., 0]
+        self.token_BA = best_BA if token_BA is None else token_BA
+        self.confidence_BA = (1 + self._rest).reciprocal()
+        if token_BA is not None:
+            share = self._others.gather(-1, token_BA[..., None])[..., 0]
+            self.confidence_BA *= share.where(token_BA != best_BA, 1.0)
 
     @cached_property
     def entropy_BA(self) -> Tensor:
         """-sum q ln q in nats, as ln Z - sum q l of logits l below the best: two terms >= 0."""
-        lost = torch.where(self._shares > 0, self._shares * self._below, 0.0).sum(-1)
-        return self._total.log() - lost / self._total
+        lost = (self._others * self._below).sum(-1).to(self._exact)
+        return self._rest.log1p() - lost / (1 + self._rest)
 
     @cached_property
     def margin_BA(self) -> Tensor:
         """Probability of the best token minus that of the second."""
-        two = self._shares.topk(2, dim=-1).values
-        return (two[..., 0] - two[..., 1]) / self._total
+        return (1 - self._others.amax(-1).to(self._exact)) / (1 + self._rest)
 
     def rows(self, rows: Sequence[int]) -> Proposal:
         """The proposal of some rows only."""

@@ -152,7 +152,7 @@ def _forward(denoiser: Denoiser, store: KeyValueStore | None, turns: list[_Turn]
     return denoiser(
         _tensor(ids_BQ, device),
         _tensor(at_BQ, device),
-        None if store is None else store.rows([turn.slot for turn in turns]),
+        None if store is None else store.rows([turn.slot for turn in turns], _length(turns)),
         None if keep is None else _tensor(keep, device),
         _tensor(ask_BA, device),
     )
@@ -167,12 +167,16 @@ def _keep(store: KeyValueStore | None, turns: list[_Turn], width: int) -> NDArra
     if store is None:
         keep = np.arange(width) < np.array([[turn.plan.fed] for turn in turns])
         return None if keep.all() else keep
-    length = max(len(turn.row.canvas) for turn in turns)
-    keep = np.zeros((len(turns), length), dtype=np.bool_)
+    keep = np.zeros((len(turns), _length(turns)), dtype=np.bool_)
     for row, turn in enumerate(turns):
         for start, stop in (turn.plan.feed, *turn.plan.read):
             keep[row, start:stop] = True
-    return None if keep.all() and length == store.length else keep
+    return None if keep.all() else keep
+
+
+def _length(turns: list[_Turn]) -> int:
+    """Positions that somebody looks at or feeds."""
+    return max(max(turn.plan.feed[1], *(stop for _, stop in turn.plan.read), 0) for turn in turns)
 
 
 def _accept(proposal: Proposal, turns: list[_Turn]) -> Tensor:

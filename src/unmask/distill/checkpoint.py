@@ -149,9 +149,9 @@ def export(model: Transformer, base: Path, out: Path) -> None:
         for path in base.iterdir():
             if path.suffix in (".json", ".txt", ".jinja") and not path.name.endswith("index.json"):
                 shutil.copyfile(path, draft / path.name)
-        save_torch_state_dict(
-            {theirs: tensors[ours].to("cpu", kind) for theirs, ours in names.items()}, draft
-        )
+        # Copies, for joint maps (`unmask.models.joint`) share a tensor, which no file may.
+        own = {name: tensors[ours].to("cpu", kind, copy=True) for name, ours in names.items()}
+        save_torch_state_dict(own, draft)
         shutil.rmtree(out, ignore_errors=True)
         draft.replace(out)
     except (OSError, SafetensorError) as error:

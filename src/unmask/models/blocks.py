@@ -10,11 +10,13 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch import split_with_sizes as cut
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from unmask.models.attention import attend
 from unmask.models.denoiser import ModelCard
+from unmask.models.joint import Joint
 from unmask.models.store import KeyValueStore, StoreRows, StoreSize
 
 
@@ -116,19 +118,41 @@ class Block(nn.Module):
         self.gate = nn.Linear(width, body.mlp_width, bias=False)
         self.up = nn.Linear(width, body.mlp_width, bias=False)
         self.down = nn.Linear(body.mlp_width, width, bias=False)
+        self.heads = (body.heads, body.kv_heads)
+        self.joints: tuple[Joint, Joint] | None = None
+
+    def join(self) -> None:
+        """From now on multiply by query, key and value at once, and by gate and up."""
+        inputs = Joint([self.query, self.key, self.value])
+        self.joints = inputs, Joint([self.gate, self.up])
 
     def forward(self, x_BQW: Tensor, rotary: tuple[Tensor, Tensor], view: View) -> Tensor:
         """One layer; ``view`` says what the queries may look at."""
-        normed = self.attention_norm(x_BQW)
-        split = (*x_BQW.shape[:2], -1, self.head_width)
-        q = rotate(self.query(normed).view(split), *rotary)
-        k = rotate(self.key(normed).view(split), *rotary)
-        v = self.value(normed).view(split)
+        q, k, v = self._attention_inputs(self.attention_norm(x_BQW), rotary)
         k, v = view.exchange(k, v)
         x = x_BQW + self.attention_out(attend(q, k, v, view.keep).flatten(2))
-        normed = self.mlp_norm(x)
-        out: Tensor = x + self.down(F.silu(self.gate(normed)) * self.up(normed))
+        gate, up = self._mlp_inputs(self.mlp_norm(x))
+        out: Tensor = x + self.down(F.silu(gate) * up)
         return out
+
+    def _attention_inputs(
+        self, x: Tensor, rotary: tuple[Tensor, Tensor]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries and keys, turned, and values."""
+        split = (*x.shape[:2], -1, self.head_width)
+        if self.joints and self.joints[0].stands_for(self.query, self.key, self.value):
+            heads, keys = self.heads
+            turned, v = cut(self.joints[0](x).view(split), (heads + keys, keys), 2)
+            q, k = cut(rotate(turned, *rotary), (heads, keys), 2)
+            return q, k, v
+        q, k = self.query(x).view(split), self.key(x).view(split)
+        return rotate(q, *rotary), rotate(k, *rotary), self.value(x).view(split)
+
+    def _mlp_inputs(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        if self.joints and self.joints[1].stands_for(self.gate, self.up):
+            gate, up = self.joints[1](x).chunk(2, -1)
+            return gate, up
+        return self.gate(x), self.up(x)
 
 
 class View:
@@ -145,8 +169,7 @@ class View:
         if self.store is None:
             return k, v
         self.store.write(self.layer, k, v, self.at_BQ)
-        length = self.store.length if self.keep is None else self.keep.shape[-1]
-        k, v = self.store.view(self.layer, length)
+        k, v = self.store.view(self.layer)
         self.layer += 1
         return k, v
 
@@ -167,6 +190,12 @@ class Transformer(nn.Module):
         self.rotary = Rotary(body, card.max_length)
         self.recompute = False
         """Whether backward computes every block again instead of keeping its activations."""
+
+    def join(self) -> None:
+        """Multiply fewer, bigger matrices while no gradients are asked for; costs no memory."""
+        for block in self.blocks:
+            assert isinstance(block, Block)
+            block.join()
 
     @property
     def device(self) -> torch.device:
@@ -219,7 +248,6 @@ class Transformer(nn.Module):
         """Bool [B, 1, Q, L]: keys at or before every query."""
         keys_at = at_BQ
         if store is not None:
-            length = store.length if keep is None else keep.shape[-1]
-            keys_at = torch.arange(length, device=at_BQ.device)[None]
+            keys_at = torch.arange(store.length, device=at_BQ.device)[None]
         left = (keys_at[:, None] <= at_BQ[:, :, None])[:, None]
         return left if keep is None else left & keep

@@ -35,7 +35,10 @@ class ModelCard:
 
 
 class Denoiser(Protocol):
-    """One forward pass. Implementations keep no state between calls besides ``store``."""
+    """One forward pass. Implementations keep no state between calls besides ``store``.
+
+    Calls about different rows may run at the same time.
+    """
 
     card: ModelCard
 
@@ -53,9 +56,9 @@ class Denoiser(Protocol):
     ) -> Tensor:
         """Stand ``ids`` at absolute positions ``at`` and return logits [B, A, V].
 
-        With a store, keys and values are written at ``at`` first and attention sees every stored
-        position where ``keep`` is true (all of them when ``keep`` is None). Without one, the fed
-        ids see each other only. ``ask`` holds columns of ``ids``; None asks for all of them.
+        With a store, keys and values are written at ``at`` first and attention sees every position
+        of ``store`` where ``keep`` is true (all of them when ``keep`` is None). Without one, the
+        fed ids see each other only. ``ask`` holds columns of ``ids``; None asks for all of them.
         Raw rows come back: a shifted model's row ``i`` speaks about position ``at[i] + 1``.
         """
         ...

@@ -120,6 +120,7 @@ def load(name: str | Path, device: str = "auto", dtype: str = "auto") -> Model:
     except CONFIG_ERRORS as error:
         raise CheckpointError(f"{folder / 'config.json'}: {_reason(error)}") from None
     weights.fill(denoiser, folder, names, where, kind)
+    denoiser.join()
     codec = tokenizer.read(folder)
     settings = codec.settings if codec else {}
     defaults = {**GENERATION_DEFAULTS, **_generation_defaults(folder)}

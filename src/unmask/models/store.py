@@ -34,9 +34,9 @@ class KeyValueStore:
         self.values = torch.zeros(size, dtype=dtype, device=device)
         self.length = size.length
 
-    def rows(self, slots: Sequence[int]) -> StoreRows:
-        """Some rows of the store, ascending, for one forward."""
-        return StoreRows(self, slots)
+    def rows(self, slots: Sequence[int], length: int | None = None) -> StoreRows:
+        """The first ``length`` positions (None: all) of some rows, ascending, for one forward."""
+        return StoreRows(self, slots, length or self.length)
 
     def move(self, source: int, target: int) -> None:
         """Copy a row over another."""
@@ -52,9 +52,9 @@ class KeyValueStore:
 class StoreRows:
     """A choice of rows. Neighbouring rows are read in place, others are gathered."""
 
-    def __init__(self, store: KeyValueStore, slots: Sequence[int]) -> None:
+    def __init__(self, store: KeyValueStore, slots: Sequence[int], length: int) -> None:
         self.store = store
-        self.length = store.length
+        self.length = length
         index = torch.tensor(slots, device=store.keys.device)
         self._index_B1 = index[:, None]
         together = slots[-1] - slots[0] + 1 == len(slots)
@@ -65,7 +65,7 @@ class StoreRows:
         self.store.keys[layer].index_put_((self._index_B1, at_BQ), k_BQHD)
         self.store.values[layer].index_put_((self._index_B1, at_BQ), v_BQHD)
 
-    def view(self, layer: int, length: int) -> tuple[Tensor, Tensor]:
-        """Keys and values [B, L, H, D] of the first ``length`` positions."""
+    def view(self, layer: int) -> tuple[Tensor, Tensor]:
+        """Keys and values [B, L, H, D]."""
         keys, values = self.store.keys[layer], self.store.values[layer]
-        return keys[self._rows, :length], values[self._rows, :length]
+        return keys[self._rows, : self.length], values[self._rows, : self.length]
