@@ -31,7 +31,7 @@ class EchoDenoiser(FakeDenoiser):
     def __call__(self, ids_BQ, at_BQ, store, keep_BL, ask_BA):
         k_BQHD = ids_BQ[:, :, None, None].float()
         store.write(0, k_BQHD, k_BQHD, at_BQ)
-        first_B = store.view(0, 1)[0].flatten().long()
+        first_B = store.view(0)[0][:, 0].flatten().long()
         if self.sick & set(first_B.tolist()):
             raise RuntimeError("a sick row")
         self.fault_in -= 1

@@ -554,6 +554,17 @@ def test_an_answer_that_takes_too_long_is_504(engine):
         assert 'unmask_requests_total{outcome="late"} 3.0' in client.get("/metrics").text
 
 
+@pytest.mark.parametrize("path", [CHAT, TEXT])
+def test_more_answers_than_ever_fit_are_refused_at_once(model, path):
+    engine = Engine(model, slots=1, waiting=1)
+    engine.start()
+    with client_of(engine) as client:
+        assert error_of(client.post(path, json={**BODIES[path], "n": 3}))["param"] == "n"
+        answer = client.post(path, json={**BODIES[path], "n": 2, "max_tokens": 2})
+        assert len(answer.json()["choices"]) == 2
+    engine.drain(0)
+
+
 def test_a_closed_engine_is_503_everywhere(model):
     engine = Engine(model, slots=1)
     engine.start()

@@ -14,6 +14,7 @@ from unmask.decode.settings import in_range, whole_number
 from unmask.engine.engine import Engine
 from unmask.errors import InputError, UnmaskError
 from unmask.models.loading import Model
+from unmask.server.settings import BODY_LIMIT, TIME_LIMIT, ServerSettings
 
 NAME = "serve"
 HELP = "serve a model over HTTP, in OpenAI's API, with a page to watch"
@@ -29,7 +30,6 @@ Open the address in a browser to watch answers unmask; /docs describes the API, 
 Prometheus. Ctrl-C or SIGTERM lets answers finish first, a second one ends the server at once.
 """
 KEY_VARIABLE = "UNMASK_API_KEY"
-MEBIBYTE = 1 << 20
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -73,12 +73,12 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
         help="positions of prompt and answer; less needs less memory (default: the model's)",
     )  # fmt: skip
     group.add_argument(
-        "--time-limit", type=float, default=300.0, metavar="S",
-        help="seconds for a request, waiting included (default: 300)",
+        "--time-limit", type=float, default=TIME_LIMIT, metavar="S",
+        help=f"seconds for a request, waiting included (default: {TIME_LIMIT:.0f})",
     )  # fmt: skip
     group.add_argument(
-        "--body-limit", type=int, default=MEBIBYTE, metavar="BYTES",
-        help="longest request (default: 1048576)",
+        "--body-limit", type=int, default=BODY_LIMIT, metavar="BYTES",
+        help=f"longest request (default: {BODY_LIMIT})",
     )  # fmt: skip
     group.add_argument(
         "--drain", type=float, default=30.0, metavar="S",
@@ -91,7 +91,6 @@ def run(arguments: argparse.Namespace) -> None:
     try:
         from unmask.server.app import create_app
         from unmask.server.run import Server, bind
-        from unmask.server.settings import ServerSettings
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("unmask"):
             raise

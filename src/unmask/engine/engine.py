@@ -26,6 +26,8 @@ from unmask.errors import ClosingError, PromptError
 from unmask.models.loading import Model
 
 LOG = logging.getLogger(__name__)
+GRACE = 10.0
+"""Seconds for the forward that is under way to end."""
 RECENT = 64
 """Ended requests that the estimate of a waiting time looks back on."""
 
@@ -83,6 +85,11 @@ class Engine:
         return self._accepting
 
     @property
+    def capacity(self) -> int:
+        """Rows that may be under way and in the queue."""
+        return self.slots + self._line.most
+
+    @property
     def broken(self) -> bool:
         """Whether the thread came to grief: nobody will be served again."""
         return self._broken
@@ -123,7 +130,8 @@ class Engine:
     def drain(self, seconds: float) -> bool:
         """Take no more requests, let those that are in end, stop the thread.
 
-        What is left after ``seconds`` ends with reason "closing". True if nothing was.
+        What is left after ``seconds`` ends with reason "closing". True if nothing was. A thread
+        that a device keeps is left behind after `GRACE` more.
         """
         with self._changed:
             self._accepting = False
@@ -133,7 +141,7 @@ class Engine:
             self._stopping = True
             self._changed.notify_all()
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(GRACE)
         return over
 
     def statistics(self) -> Statistics:

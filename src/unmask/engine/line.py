@@ -16,7 +16,7 @@ class Line:
     """
 
     def __init__(self, most: int) -> None:
-        self._most = most
+        self.most = most
         self._waiting: deque[Ticket] = deque()
 
     def __len__(self) -> int:
@@ -28,7 +28,7 @@ class Line:
         Raises:
             BusyError: the line is full.
         """
-        if len(self._waiting) >= self._most + free:
+        if len(self._waiting) >= self.most + free:
             raise BusyError(
                 f"{len(self._waiting)} requests wait already; try again in {retry_after:.0f} s",
                 retry_after,

@@ -68,10 +68,16 @@ class Answering:
         """The answer. ``regions``: see `Frontier`, for rows with text behind the gap.
 
         Raises:
-            ApiError: the time limit, say.
+            ApiError: the time limit, say, or more rows than ever fit.
             BusyError: too many are waiting.
             ClosingError: the server is closing.
         """
+        most = self._service.engine.capacity
+        if len(rows) > most:
+            raise ApiError(
+                400, f"{len(rows)} answers at once are more than the {most} that this server "
+                "holds; ask for fewer, or several times", param="n",
+            )  # fmt: skip
         job = Job(self._service, len(rows))
         places = regions or [None] * len(rows)
         answers = [
