@@ -15,8 +15,6 @@ from unmask.engine.engine import Engine
 from unmask.errors import InputError, UnmaskError
 from unmask.models.loading import Model
 
-NAME = "serve"
-HELP = "serve a model over HTTP, in OpenAI's API, with a page to watch"
 EXAMPLES = """\
 examples:
   unmask serve                                  tiny-fast at http://127.0.0.1:8000
