@@ -6,7 +6,7 @@ import sys
 
 
 def run() -> int:
-    """The command line. Its imports take a second, in which Ctrl-C is no error either."""
+    """The command line. A command's imports take a second, in which Ctrl-C is no error either."""
     try:
         from unmask.cli.main import main
 

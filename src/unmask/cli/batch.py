@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
     from unmask.engine.engine import Engine
 
-NAME = "batch"
-HELP = "answer a file of OpenAI batch requests, without a server"
 EXAMPLES = """\
 examples:
   unmask batch in.jsonl out.jsonl

@@ -21,8 +21,6 @@ from unmask.evaluate import examples as tasks
 from unmask.evaluate.bench import Contender, Line, Workload, contest, workload
 from unmask.models.loading import Model, builtin, load
 
-NAME = "bench"
-HELP = "compare presets on the same prompts, interleaved in one run"
 EXAMPLES = """\
 examples:
   unmask bench

@@ -14,8 +14,6 @@ from unmask.decode.generate import finished, prepare
 from unmask.errors import PromptError
 from unmask.text.chat import Message
 
-NAME = "chat"
-HELP = "talk in turns; an empty line or Ctrl-D ends it"
 EXAMPLES = """\
 examples:
   unmask chat

@@ -6,8 +6,6 @@ import argparse
 
 from unmask.cli import training
 
-NAME = "distill"
-HELP = "train a student on a harvest, so that it needs fewer forward passes"
 EXAMPLES = """\
 examples:
   unmask harvest --task stories --count 1500 --preset vanilla --out runs/harvest

@@ -12,8 +12,6 @@ from unmask.cli import training
 from unmask.cli.screen import Screen
 from unmask.errors import InputError
 
-NAME = "doctor"
-HELP = "check data, lengths, memory and time before a training run"
 EXAMPLES = """\
 examples:
   unmask doctor --recipe d3llm-tiny --data runs/harvest

@@ -32,8 +32,6 @@ from unmask.evaluate.sweep import Kind, combinations
 from unmask.evaluate.task import Example, Task
 from unmask.models.loading import Model, find_folder
 
-NAME = "eval"
-HELP = "measure accuracy and tokens per forward on tasks; sweep a setting; AUP"
 EXAMPLES = """\
 examples:
   unmask eval --model tiny-fast --count 200

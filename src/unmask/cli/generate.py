@@ -24,8 +24,6 @@ from unmask.decode.step import Row
 from unmask.errors import InputError
 from unmask.models.loading import Model
 
-NAME = "generate"
-HELP = "answer a prompt, watching the masks resolve"
 EXAMPLES = """\
 examples:
   unmask generate "Mia has 12 apples. She buys 7 apples. How many apples does Mia have now?"

@@ -22,8 +22,6 @@ from unmask.evaluate import examples as tasks
 from unmask.evaluate.task import Generated
 from unmask.verify.checks import CHECKS
 
-NAME = "harvest"
-HELP = "store a teacher's answers and their order of writing, to distil from"
 EXAMPLES = """\
 examples:
   unmask harvest --task stories --count 1500 --out runs/harvest

@@ -19,8 +19,6 @@ from unmask.cli.screen import Screen
 from unmask.models.loading import builtin, find_folder
 from unmask.text import tokenizer
 
-NAME = "inspect"
-HELP = "replay a trajectory that generate --save wrote"
 EXAMPLES = """\
 examples:
   unmask generate "Mia has 12 apples. She buys 7 apples. How many apples does Mia have now?" \\

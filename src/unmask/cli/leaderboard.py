@@ -17,8 +17,6 @@ from unmask.evaluate.curve import MEASURED
 from unmask.evaluate.leaderboard import Average, Table, averages, tables
 from unmask.files import reason_of
 
-NAME = "leaderboard"
-HELP = "turn records of unmask eval into tables and plots, beside published ones"
 EXAMPLES = """\
 examples:
   unmask leaderboard runs/*.jsonl

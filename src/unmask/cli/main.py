@@ -6,34 +6,32 @@ import argparse
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from importlib import import_module
 from typing import Any, NoReturn, TextIO
 
 from unmask import __version__
-from unmask.cli import (
-    batch,
-    bench,
-    chat,
-    distill,
-    doctor,
-    eval,
-    generate,
-    harvest,
-    inspect,
-    leaderboard,
-    merge,
-    models,
-    plot,
-    serve,
-    train,
-    tune,
-)
 from unmask.errors import UnmaskError
 
-COMMANDS = (
-    generate, chat, serve, batch, bench, tune, eval, leaderboard, plot, harvest, doctor, distill,
-    train, merge, inspect, models,
-)  # fmt: skip
+COMMANDS = {
+    "generate": "answer a prompt, watching the masks resolve",
+    "chat": "talk in turns; an empty line or Ctrl-D ends it",
+    "serve": "serve a model over HTTP, in OpenAI's API, with a page to watch",
+    "batch": "answer a file of OpenAI batch requests, without a server",
+    "bench": "compare presets on the same prompts, interleaved in one run",
+    "tune": "find the fastest preset and bar that keep the accuracy of one token per forward",
+    "eval": "measure accuracy and tokens per forward on tasks; sweep a setting; AUP",
+    "leaderboard": "turn records of unmask eval into tables and plots, beside published ones",
+    "plot": "draw curves, a radar or bars of records, or the decoding order of trajectories",
+    "harvest": "store a teacher's answers and their order of writing, to distil from",
+    "doctor": "check data, lengths, memory and time before a training run",
+    "distill": "train a student on a harvest, so that it needs fewer forward passes",
+    "train": "train a masked model on prompts and answers (the base objective)",
+    "merge": "add a trained adapter to its model and write the checkpoint",
+    "inspect": "replay a trajectory that generate --save wrote",
+    "models": "list the built-in models and the families that load",
+}
+"""What each command does. Its options stand in the file of its name, which brings torch along."""
 ABOUT = """\
 unmask: run diffusion language models, fast.
 
@@ -49,8 +47,8 @@ unmask COMMAND --help shows the options of a command, with examples.
 """
 
 
-def parser() -> argparse.ArgumentParser:
-    """The whole command line."""
+def parser(filled: Collection[str] = ()) -> argparse.ArgumentParser:
+    """The command line: every command with its help, those in ``filled`` with their options."""
     top = Parser(
         prog="unmask",
         description=ABOUT,
@@ -59,16 +57,18 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"unmask {__version__}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for module in COMMANDS:
+    for name, about in COMMANDS.items():
         sub = commands.add_parser(
-            module.NAME,
-            help=module.HELP,
-            description=module.HELP[0].upper() + module.HELP[1:] + ".",
-            epilog=module.EXAMPLES,
+            name,
+            help=about,
+            description=about[0].upper() + about[1:] + ".",
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        module.add_options(sub)
-        sub.set_defaults(run=module.run)
+        if name in filled:
+            module = import_module(f"unmask.cli.{name}")
+            sub.epilog = module.EXAMPLES
+            module.add_options(sub)
+            sub.set_defaults(run=module.run)
     return top
 
 
@@ -77,8 +77,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):  # a terminal without Unicode gets question marks
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+    given_ = sys.argv[1:] if arguments is None else arguments
+    command = next((one for one in given_ if not one.startswith("-")), "")
     try:
-        given = parser().parse_args(arguments)
+        given = parser([command]).parse_args(given_)
         given.run(given)
         sys.stdout.flush()
     except UnmaskError as error:

@@ -9,8 +9,6 @@ from unmask.cli.screen import Screen
 from unmask.errors import InputError
 from unmask.models.loading import find_folder, load
 
-NAME = "merge"
-HELP = "add a trained adapter to its model and write the checkpoint"
 EXAMPLES = """\
 examples:
   unmask merge --model GSAI-ML/LLaDA-8B-Instruct --adapter runs/d3llm/adapter --out ./student

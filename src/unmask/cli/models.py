@@ -10,8 +10,6 @@ from unmask import catalogue
 from unmask.cli.screen import Screen
 from unmask.models.loading import FAMILIES, builtin, load
 
-NAME = "models"
-HELP = "list the built-in models and the families that load"
 EXAMPLES = """\
 examples:
   unmask models

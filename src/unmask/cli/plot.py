@@ -16,8 +16,6 @@ from unmask.evaluate.leaderboard import Table, tables
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-NAME = "plot"
-HELP = "draw curves, a radar or bars of records, or the decoding order of trajectories"
 EXAMPLES = """\
 examples:
   unmask plot curves runs/*.jsonl --task stories --out curves.svg

@@ -16,8 +16,6 @@ from unmask.errors import InputError, UnmaskError
 from unmask.models.loading import Model
 from unmask.server.settings import BODY_LIMIT, TIME_LIMIT, ServerSettings
 
-NAME = "serve"
-HELP = "serve a model over HTTP, in OpenAI's API, with a page to watch"
 EXAMPLES = """\
 examples:
   unmask serve                                  tiny-fast at http://127.0.0.1:8000

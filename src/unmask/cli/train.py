@@ -6,8 +6,6 @@ import argparse
 
 from unmask.cli import training
 
-NAME = "train"
-HELP = "train a masked model on prompts and answers (the base objective)"
 EXAMPLES = """\
 examples:
   unmask harvest --answers mine.jsonl --out runs/mine

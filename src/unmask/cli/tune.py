@@ -20,8 +20,6 @@ from unmask.evaluate.bench import Line, Workload, workload
 from unmask.evaluate.tune import LADDERS, Rung, Verdict, tune
 from unmask.models.loading import Model
 
-NAME = "tune"
-HELP = "find the fastest preset and bar that keep the accuracy of one token per forward"
 EXAMPLES = """\
 examples:
   unmask tune
