@@ -97,9 +97,15 @@ def log_likelihoods(
     how many pairs have been finished.
 
     Raises:
-        InputError: a continuation alone is too long, or a shifted model got no context.
+        InputError: a continuation alone is too long, a shifted model got no context, or the model
+            is block-causal.
         DecodeError: the model returned NaN.
     """
+    if model.card.span is not None and not model.card.causal:
+        # Its bound needs every block masked behind clean text: rows that are not made here.
+        raise InputError(
+            f"{model.card.name} is block-causal; likelihoods of such models cannot be had"
+        )
     effort = effort or Effort()
     whole_number("samples", effort.samples, 1, "a whole number of at least 1")
     whole_number("batch_size", effort.batch_size, 1, "a whole number of at least 1")
