@@ -118,6 +118,25 @@ def test_generate_answers_at_the_command_line(tmp_path, capsys):
     capsys.readouterr()
 
 
+def test_bench_compares_its_own_preset_with_and_without_the_cache(tmp_path, capsys):
+    asked = tmp_path / "in.jsonl"
+    asked.write_text('{"token_ids": [1, 2, 3]}\n')
+    files = ["--model", str(write_sdar(tmp_path / "sdar")), "--prompts", str(asked)]
+    assert main(["bench", *files, "--rounds", "1", "--max-new-tokens", "9", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    names = ["vanilla", "vanilla, early stop", "sdar, no cache", "sdar, causal cache"]
+    assert [row["name"] for row in rows] == names
+    assert rows[3]["fed_positions"] < rows[2]["fed_positions"]
+
+
+@pytest.mark.parametrize("command", ["tune", "train --data x --out y"])
+def test_what_needs_a_view_of_the_whole_text_is_refused(command, tmp_path, capsys):
+    assert main([*command.split(), "--model", str(write_sdar(tmp_path))]) == 2
+    told = capsys.readouterr().err
+    assert "is block-causal" in told
+    assert told.count("\n") == 1
+
+
 @pytest.mark.parametrize("preset", ["vanilla", "dparallel"])
 def test_presets_without_a_cache_fit_as_well(preset, sdar, v2):
     for model in (sdar, v2):
