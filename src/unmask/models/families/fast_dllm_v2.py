@@ -42,7 +42,7 @@ def body(config: Mapping[str, Any]) -> Body:
         qkv_bias=True,
         tied=flag(config, "tie_word_embeddings"),
         rotary_fp32=False,
-        head_width=whole(config, "head_dim") if "head_dim" in config else 0,
+        head_width=0 if config.get("head_dim") is None else whole(config, "head_dim"),
     )
 
 
