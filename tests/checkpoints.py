@@ -53,6 +53,19 @@ DREAM_CONFIG = {
     "eos_token_id": END,
     "pad_token_id": END,
 }
+PADLESS = {name: value for name, value in DREAM_CONFIG.items() if name != "pad_token_id"}
+FAST_DLLM_V2_CONFIG = {
+    **PADLESS,
+    "model_type": "Fast_dLLM_Qwen",
+    "bd_size": 8,
+}
+SDAR_CONFIG = {
+    **PADLESS,
+    "model_type": "sdar",
+    "attention_bias": False,
+    "head_dim": 12,  # 4 heads of 12 in a body of 32
+    "block_size": 4,
+}
 CAUSAL_CONFIG = {
     **{name: value for name, value in DREAM_CONFIG.items() if name != "hidden_act"},
     "model_type": "unmask-tiny",
@@ -109,6 +122,21 @@ def dream_shapes(config: dict[str, Any]) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
+def sdar_shapes(config: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Three tensors, and eleven a layer: no biases, norms of queries and keys."""
+    width, head = config["hidden_size"], config["head_dim"]
+    query, narrow = (head * config[name] for name in ("num_attention_heads", "num_key_value_heads"))
+    shapes = {name: shape for name, shape in dream_shapes(config).items() if "bias" not in name}
+    for layer in range(config["num_hidden_layers"]):
+        part = f"model.layers.{layer}.self_attn"
+        for name, size in (("q_proj", query), ("k_proj", narrow), ("v_proj", narrow)):
+            shapes[f"{part}.{name}.weight"] = (size, width)
+        shapes[f"{part}.o_proj.weight"] = (width, query)
+        for name in ("q_norm", "k_norm"):
+            shapes[f"{part}.{name}.weight"] = (head,)
+    return shapes
+
+
 def causal_shapes(config: dict[str, Any]) -> dict[str, tuple[int, ...]]:
     """As Dream without biases and with a tied head."""
     shapes = dream_shapes(config)
@@ -153,6 +181,18 @@ def write_dream(folder: Path, seed: int = 0, **changes: Any) -> Path:
     """A random Dream checkpoint."""
     config = {**DREAM_CONFIG, **changes}
     return write(folder, config, random_tensors(dream_shapes(config), seed))
+
+
+def write_fast_dllm_v2(folder: Path, seed: int = 0, **changes: Any) -> Path:
+    """A random Fast-dLLM v2 checkpoint; its tensors are those of Dream."""
+    config = {**FAST_DLLM_V2_CONFIG, **changes}
+    return write(folder, config, random_tensors(dream_shapes(config), seed))
+
+
+def write_sdar(folder: Path, seed: int = 0, **changes: Any) -> Path:
+    """A random SDAR checkpoint."""
+    config = {**SDAR_CONFIG, **changes}
+    return write(folder, config, random_tensors(sdar_shapes(config), seed))
 
 
 def write_causal(folder: Path, seed: int = 0, **changes: Any) -> Path:

@@ -51,7 +51,7 @@ class FakeDenoiser:
             pad_id=0,
             max_length=length,
             logit_shift=shift,
-            causal=causal,
+            span=1 if causal else None,
         )
 
     @property

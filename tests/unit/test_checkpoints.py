@@ -11,10 +11,13 @@ from safetensors.torch import load_file, save_file
 import unmask
 from checkpoints import (
     DREAM_CONFIG,
+    FAST_DLLM_V2_CONFIG,
     LLADA_CONFIG,
+    SDAR_CONFIG,
     dream_shapes,
     llada_shapes,
     random_tensors,
+    sdar_shapes,
     write,
     write_causal,
     write_dream,
@@ -23,7 +26,12 @@ from checkpoints import (
 from unmask import CheckpointError
 
 NORM = "model.transformer.ln_f.weight"
-KINDS = {"llada": (LLADA_CONFIG, llada_shapes), "dream": (DREAM_CONFIG, dream_shapes)}
+KINDS = {
+    "llada": (LLADA_CONFIG, llada_shapes),
+    "dream": (DREAM_CONFIG, dream_shapes),
+    "fast_dllm_v2": (FAST_DLLM_V2_CONFIG, dream_shapes),
+    "sdar": (SDAR_CONFIG, sdar_shapes),
+}
 every_kind = pytest.mark.parametrize("kind", sorted(KINDS))
 
 
@@ -207,6 +215,7 @@ def test_every_field_that_is_read_is_missed_by_name(kind, tmp_path):
     config, shapes = KINDS[kind]
     tensors = random_tensors(shapes(config))
     optional = {"model_type", "hidden_act", "block_type", "layer_norm_type", "activation_type"}
+    optional |= {"attention_bias"} | ({"mask_token_id"} if kind == "fast_dllm_v2" else set())
     for field in set(config) - optional - {"n_kv_heads"}:
         short = {name: value for name, value in config.items() if name != field}
         with pytest.raises(CheckpointError, match=rf"config\.json: field '{field}' is missing"):

@@ -15,6 +15,7 @@ from rich.table import Table
 from unmask import __version__
 from unmask.cli import options, prompt_file
 from unmask.cli.screen import Screen
+from unmask.decode.policy import default_preset
 from unmask.decode.settings import whole_number
 from unmask.errors import InputError
 from unmask.evaluate import examples as tasks
@@ -27,7 +28,8 @@ examples:
   unmask bench --task sudoku --count 64 --batch-size 16
   unmask bench --model ./checkpoint --prompts mine.jsonl --json
 
-Decoding options apply to the fast-dllm rows, lengths to all of them.
+Decoding options apply to the fast-dllm rows (of block-causal models: those of their own preset),
+lengths to all of them.
 tokens/s counts tokens up to the end token; vanilla writes on behind it, as published.
 fed: positions sent through the model. 1st block: seconds until the first block stands. peak: most
 memory above what was in use before.
@@ -104,16 +106,7 @@ def _contenders(arguments: argparse.Namespace, model: Model, canvas: int | None)
         if extra := sorted(given.keys() - {*size}):
             raise InputError(f"{model.card.name} is causal: {extra[0]} has no meaning; drop it")
         return [Contender("ar", model, "ar", size)]
-    found = [
-        Contender("vanilla", model, "vanilla", size),
-        Contender("vanilla, early stop", model, "vanilla", {**size, "early_stop": True}),
-    ]
-    caches = [given["cache"]] if "cache" in given else ["none", "prefix", "dual"]
-    for cache in caches:
-        name = f"fast-dllm, {'no' if cache == 'none' else cache} cache"
-        found.append(Contender(name, model, "fast-dllm", {**given, "cache": cache}))
-    found.append(Contender("d3llm, delayed cache", model, "d3llm", {**size, "cache": "delayed"}))
-    found.append(Contender("d3llm, sliding cache", model, "d3llm", {**size, "cache": "sliding"}))
+    found = _diffusion(model, given, size)
     if arguments.model == "tiny":
         student = load("tiny-fast", arguments.device, arguments.dtype)
         found.append(Contender("d3llm, distilled (tiny-fast)", student, "d3llm", size))
@@ -124,6 +117,24 @@ def _contenders(arguments: argparse.Namespace, model: Model, canvas: int | None)
             raise InputError(f"--ar-model {twin} is no autoregressive model; give a causal one")
         found.append(Contender(f"autoregressive ({other.card.name})", other, "ar", size))
     return found
+
+
+def _diffusion(model: Model, given: dict[str, Any], size: dict[str, Any]) -> list[Contender]:
+    """Vanilla, the family's own decoder by cache, and d3llm if the model sees the whole text."""
+    found = [
+        Contender("vanilla", model, "vanilla", size),
+        Contender("vanilla, early stop", model, "vanilla", {**size, "early_stop": True}),
+    ]
+    whole = model.card.span is None
+    preset = "fast-dllm" if whole else default_preset(model.card)
+    usual = ["none", "prefix", "dual"] if whole else ["none", "causal"]
+    for cache in [given["cache"]] if "cache" in given else usual:
+        name = f"{preset}, {'no' if cache == 'none' else cache} cache"
+        found.append(Contender(name, model, preset, {**given, "cache": cache}))
+    return found + [
+        Contender(f"d3llm, {cache} cache", model, "d3llm", {**size, "cache": cache})
+        for cache in (("delayed", "sliding") if whole else ())
+    ]
 
 
 def _about(arguments: argparse.Namespace, workload: Workload) -> dict[str, object]:

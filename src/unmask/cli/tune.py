@@ -63,6 +63,11 @@ def run(arguments: argparse.Namespace) -> None:
     model = options.load_model(arguments)
     if model.card.causal:
         raise InputError(f"{model.card.name} is causal: it writes one token per forward anyway")
+    if model.card.span is not None:
+        raise InputError(
+            f"{model.card.name} is block-causal, and tune tries presets for models that see the "
+            "whole text; try bars with unmask eval --sweep threshold=0.8,0.9"
+        )
     if model.codec is None:
         raise InputError(f"{model.card.name} has no tokenizer, so its answers cannot be scored")
     examples = tasks.examples(task, arguments.count, data=arguments.data)

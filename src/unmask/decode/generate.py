@@ -64,7 +64,8 @@ def generate(
 ) -> list[Result]:
     """Answer ``prompts`` (text, chat messages, token ids or `Infill`), in their order.
 
-    ``preset``: vanilla, fast-dllm, dparallel, d3llm or ar; the default fits the model.
+    ``preset``: vanilla, fast-dllm, dparallel, d3llm, fast-dllm-v2, sdar or ar; the default fits the
+    model.
     ``batch_size`` rows share a forward. ``raw`` leaves the chat template away. Overrides are flat:
     ``max_new_tokens``, ``block_length``, ``schedule``, ``strategy``, ``cache``, ``threshold`` (a
     probability; nats for low_entropy), ``factor``, ``delta``, ``steps`` (forwards of the whole

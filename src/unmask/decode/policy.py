@@ -9,7 +9,7 @@ from typing import Any
 
 from unmask import catalogue
 from unmask.decode.plan import CachePolicy
-from unmask.decode.presets import FAVOURITE, PRESETS, TUNED
+from unmask.decode.presets import FAVOURITE, OWN, PRESETS, TUNED
 from unmask.decode.proposal import Sampling
 from unmask.decode.settings import Settings, in_range, whole_number
 from unmask.decode.slate import Strategy
@@ -25,7 +25,7 @@ RULES = {"threshold", "factor", "delta"}
 """Settings that belong to certain strategies only."""
 IMPLIED = {"factor": "factor", "delta": "frechet", "threshold": "threshold", "steps": "fixed_steps"}
 """The strategy meant by a setting when none is named."""
-OVERRIDES = frozenset(field.name for field in fields(Settings)) - {"shifted", "cached"}
+OVERRIDES = frozenset(field.name for field in fields(Settings)) - {"shifted", "span", "cached"}
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,9 @@ class Policy:
 
 def default_preset(card: ModelCard) -> str:
     """The preset of a model when none is asked for."""
-    return "ar" if card.causal else FAVOURITE.get(card.name, "fast-dllm")
+    if card.span is not None:
+        return OWN.get(card.family, "ar")
+    return FAVOURITE.get(card.name, "fast-dllm")
 
 
 def make(
@@ -79,10 +81,11 @@ def make(
     settings = replace(
         Settings(**values),
         shifted=card.logit_shift > 0,
+        span=card.span,
         cached=values["cache"] in {"prefix", "dual"},
     )
     _check(settings, card, preset)
-    made = _build(settings)
+    made = _build(_within_span(settings, card, given))
     _check_uses(settings, given)
     return made
 
@@ -137,15 +140,42 @@ def _check(settings: Settings, card: ModelCard, preset: str) -> None:
         raise InputError(f"early_stop={settings.early_stop!r} is not allowed; give True or False")
     if settings.compat not in (None, "reference"):
         raise InputError(catalogue.unknown("compat", settings.compat, ["reference"]))
-    if card.causal != (settings.cache == "causal") or card.causal > (
-        settings.schedule == "left_to_right"
-    ):
-        kind, use = ("causal", "ar") if card.causal else ("masked", "fast-dllm")
+    _check_sight(settings, card, preset)
+    _check_sampling(settings)
+
+
+def _check_sight(settings: Settings, card: ModelCard, preset: str) -> None:
+    """Whether schedule and cache go with how far the model looks."""
+    if card.span is None:
+        kind, use, fits = "masked", "fast-dllm", settings.cache != "causal"
+    elif card.causal:
+        kind, use = "causal", "ar"
+        fits = (settings.schedule, settings.cache) == ("left_to_right", "causal")
+    else:
+        kind, use, fits = "block-causal", default_preset(card), settings.cache in {"none", "causal"}
+    if not fits:
         raise InputError(
             f"model {card.name!r} is {kind}: preset={preset!r} with schedule={settings.schedule!r} "
             f"and cache={settings.cache!r} does not fit it; use preset={use!r}"
         )
-    _check_sampling(settings)
+    if card.span is not None and settings.horizon is not None:
+        raise InputError(
+            f"horizon={settings.horizon} has no meaning for {card.name!r}, which sees nothing "
+            "behind its own block; drop it"
+        )
+
+
+def _within_span(settings: Settings, card: ModelCard, given: Mapping[str, Any]) -> Settings:
+    """Blocks of the schedule are no longer than the model's."""
+    length, span = settings.block_length, card.span
+    if span is None or card.causal or length <= span:
+        return settings
+    if "block_length" in given:
+        raise InputError(
+            f"block_length={length} is not allowed for {card.name!r}, which attends in blocks of "
+            f"{span}; give at most {span}"
+        )
+    return replace(settings, block_length=span)
 
 
 def _check_sampling(settings: Settings) -> None:

@@ -33,6 +33,21 @@ PRESETS: dict[str, dict[str, Any]] = {
         "cache": "delayed",
         "early_stop": True,
     },
+    # Wu et al. 2025b: a token is believed above 0.9, in sub-blocks of 8 of the model's 32.
+    "fast-dllm-v2": {
+        "schedule": "blocks",
+        "strategy": "threshold",
+        "cache": "causal",
+        "early_stop": True,
+        "block_length": 8,
+    },
+    # Cheng et al. 2025, low_confidence_dynamic: all of the model's block at once.
+    "sdar": {
+        "schedule": "blocks",
+        "strategy": "threshold",
+        "cache": "causal",
+        "early_stop": True,
+    },
     # The autoregressive baseline.
     "ar": {
         "schedule": "left_to_right",
@@ -46,10 +61,14 @@ ABOUT = {
     "fast-dllm": "block-wise KV cache and confidence-aware parallel decoding (Fast-dLLM)",
     "dparallel": "block by block, every token of low entropy at once (dParallel)",
     "d3llm": "several blocks in flight, delayed cache with refresh (d3LLM)",
+    "fast-dllm-v2": "sub-blocks of blocks, exact KV cache (Fast-dLLM v2; block-causal models)",
+    "sdar": "block by block, exact KV cache (SDAR; block-causal models)",
     "ar": "left to right with an ordinary KV cache (causal models only)",
 }
 FAVOURITE = {"tiny-fast": "d3llm"}
-"""The preset of a built-in model when none is asked for; others get fast-dllm, causal ones ar."""
+"""The preset of a built-in model when none is asked for; others get fast-dllm."""
+OWN = {"fast_dllm_v2": "fast-dllm-v2", "sdar": "sdar"}
+"""The same by family for models that do not look at the whole text; causal ones get ar."""
 TUNED: dict[tuple[str, str], dict[str, Any]] = {
     # d3LLM repository, eval_scripts: its dParallel rows for GSM8K and MATH.
     ("dparallel", "llada"): {"threshold": 0.5},
@@ -58,6 +77,9 @@ TUNED: dict[tuple[str, str], dict[str, Any]] = {
     # all its other tasks leave out; Dream GSM8K. Blocks enter at 0.1 everywhere.
     ("d3llm", "llada"): {"threshold": 0.5, "block_add_threshold": 0.1, "delay": 2},
     ("d3llm", "dream"): {"threshold": 0.4, "block_add_threshold": 0.1, "delay": 1},
+    # SDAR repository, generate.py: the default of confidence_threshold. Fast-dLLM v2's 0.9
+    # (run_chatbot.py) is that of the strategy.
+    ("sdar", "sdar"): {"threshold": 0.85},
     # Measured on 200 held-out stories, docs/results/pipelined.jsonl.
     ("fast-dllm", "tiny"): {"threshold": 0.95},
     ("d3llm", "tiny"): {"threshold": 0.05, "cache": "sliding"},

@@ -15,7 +15,7 @@ SHOWN = 30
 class Settings:
     """Names as in `unmask.generate`. None means: the default of whoever reads it.
 
-    ``shifted`` and ``cached`` are facts about model and cache, not choices.
+    ``shifted``, ``span`` and ``cached`` are facts about model and cache, not choices.
     """
 
     max_new_tokens: int
@@ -38,11 +38,13 @@ class Settings:
     refresh: int | None = None
     horizon: int | None = None
     shifted: bool = False
+    span: int | None = None
     cached: bool = False
 
     @property
     def blocks(self) -> int:
-        """Number of blocks of the answer."""
+        """Number of blocks of the answer. (On the grid of a block-causal model a prompt that ends
+        inside a block can make it one more.)"""
         if self.schedule == "whole":
             return 1
         length = 1 if self.schedule == "left_to_right" else self.block_length

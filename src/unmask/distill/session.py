@@ -108,8 +108,11 @@ def begin(wish: Wish) -> Session:
     accelerator = accelerator_of(wish)
     base = loading.find_folder(wish.model)
     student = loading.load(wish.model, str(accelerator.device), "float32")
-    if student.card.causal:
-        raise InputError(f"model={wish.model!r} is causal; only masked models can be trained")
+    if student.card.span is not None:
+        kind = "causal" if student.card.causal else "block-causal"
+        raise InputError(
+            f"model={wish.model!r} is {kind}; only models that see the whole text can be trained"
+        )
     recipe = wish.recipe
     texts, sorting = load(wish.data, student.card, recipe.max_length, keep_wrong=recipe.keep_wrong)
     texts = ordered(texts, recipe.order, student.denoiser)

@@ -97,12 +97,12 @@ def log_likelihoods(
     how many pairs have been finished.
 
     Raises:
-        InputError: a continuation alone is too long, or a shifted model got no context.
+        InputError: a continuation alone is too long, a shifted model got no context, or the model
+            is block-causal.
         DecodeError: the model returned NaN.
     """
     effort = effort or Effort()
-    whole_number("samples", effort.samples, 1, "a whole number of at least 1")
-    whole_number("batch_size", effort.batch_size, 1, "a whole number of at least 1")
+    _check(model.card, effort)
     texts = [_fit(model.card, *pair) for pair in pairs]
     certain = True if effort.greedy else None
     found = [Likelihood(0.0, 0.0, 0, certain, text.left_out) for text in texts]
@@ -120,6 +120,14 @@ def log_likelihoods(
     if note:
         note(len(texts) - len(order))
     return found
+
+
+def _check(card: ModelCard, effort: Effort) -> None:
+    whole_number("samples", effort.samples, 1, "a whole number of at least 1")
+    whole_number("batch_size", effort.batch_size, 1, "a whole number of at least 1")
+    if card.span is not None and not card.causal:
+        # Its bound needs every block masked behind clean text: rows that are not made here.
+        raise InputError(f"{card.name} is block-causal; likelihoods of such models cannot be had")
 
 
 def _fit(card: ModelCard, context: Sequence[int], continuation: Sequence[int]) -> _Text:

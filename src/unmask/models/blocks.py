@@ -22,7 +22,11 @@ from unmask.models.store import KeyValueStore, StoreRows, StoreSize
 
 @dataclass(frozen=True)
 class Body:
-    """Sizes of a transformer. ``rotary_fp32``: rotate in fp32 (LLaDA), else in the model's type."""
+    """Sizes of a transformer. ``rotary_fp32``: rotate in fp32 (LLaDA), else in the model's type.
+
+    ``head_width``: 0 means width / heads, and is replaced by that. ``head_norm``: an RMSNorm on the
+    query and the key of every head (Qwen3).
+    """
 
     layers: int
     width: int
@@ -35,18 +39,18 @@ class Body:
     qkv_bias: bool = False
     tied: bool = False
     rotary_fp32: bool = True
+    head_width: int = 0
+    head_norm: bool = False
 
     def __post_init__(self) -> None:
-        even = self.width % (2 * self.heads) == 0  # rotary positions turn pairs
-        if not even or self.heads % self.kv_heads:
+        shared = self.head_width == 0
+        width = self.width // self.heads if shared else self.head_width
+        even = width % 2 == 0  # rotary positions turn pairs
+        if not even or (shared and self.width % self.heads) or self.heads % self.kv_heads:
             raise ValueError(
                 f"width {self.width}, {self.heads} heads and {self.kv_heads} key heads do not fit"
             )
-
-    @property
-    def head_width(self) -> int:
-        """Width of one head."""
-        return self.width // self.heads
+        object.__setattr__(self, "head_width", width)
 
 
 class RMSNorm(nn.Module):
@@ -108,17 +112,22 @@ class Block(nn.Module):
     def __init__(self, body: Body) -> None:
         super().__init__()
         width, kv_width = body.width, body.kv_heads * body.head_width
+        query_width = body.heads * body.head_width
         self.head_width = body.head_width
         self.attention_norm = RMSNorm(width, body.norm_eps)
-        self.query = nn.Linear(width, width, bias=body.qkv_bias)
+        self.query = nn.Linear(width, query_width, bias=body.qkv_bias)
         self.key = nn.Linear(width, kv_width, bias=body.qkv_bias)
         self.value = nn.Linear(width, kv_width, bias=body.qkv_bias)
-        self.attention_out = nn.Linear(width, width, bias=False)
+        self.query_norm, self.key_norm = (
+            RMSNorm(body.head_width, body.norm_eps) if body.head_norm else nn.Identity()
+            for _ in range(2)
+        )
+        self.attention_out = nn.Linear(query_width, width, bias=False)
         self.mlp_norm = RMSNorm(width, body.norm_eps)
         self.gate = nn.Linear(width, body.mlp_width, bias=False)
         self.up = nn.Linear(width, body.mlp_width, bias=False)
         self.down = nn.Linear(body.mlp_width, width, bias=False)
-        self.heads = (body.heads, body.kv_heads)
+        self.heads, self.head_norm = (body.heads, body.kv_heads), body.head_norm
         self.joints: tuple[Joint, Joint] | None = None
 
     def join(self) -> None:
@@ -142,11 +151,14 @@ class Block(nn.Module):
         split = (*x.shape[:2], -1, self.head_width)
         if self.joints and self.joints[0].stands_for(self.query, self.key, self.value):
             heads, keys = self.heads
-            turned, v = cut(self.joints[0](x).view(split), (heads + keys, keys), 2)
-            q, k = cut(rotate(turned, *rotary), (heads, keys), 2)
-            return q, k, v
-        q, k = self.query(x).view(split), self.key(x).view(split)
-        return rotate(q, *rotary), rotate(k, *rotary), self.value(x).view(split)
+            both, v = cut(self.joints[0](x).view(split), (heads + keys, keys), 2)
+            if not self.head_norm:
+                q, k = cut(rotate(both, *rotary), (heads, keys), 2)
+                return q, k, v
+            q, k = cut(both, (heads, keys), 2)
+        else:
+            q, k, v = (part(x).view(split) for part in (self.query, self.key, self.value))
+        return rotate(self.query_norm(q), *rotary), rotate(self.key_norm(k), *rotary), v
 
     def _mlp_inputs(self, x: Tensor) -> tuple[Tensor, Tensor]:
         if self.joints and self.joints[1].stands_for(self.gate, self.up):
@@ -232,8 +244,8 @@ class Transformer(nn.Module):
     ) -> Tensor:
         """The residual stream [B, Q, W] after the last layer, before norm and head."""
         keep = None if keep_BL is None else keep_BL[:, None, None]
-        if self.card.causal:
-            keep = self._look_left(at_BQ, store, keep)
+        if self.card.span is not None:
+            keep = self._look_left(self.card.span, at_BQ, store, keep)
         x_BQW: Tensor = self.embedding(ids_BQ)
         rotary = self.rotary(at_BQ, x_BQW.dtype)
         view = View(store, at_BQ, keep)
@@ -244,10 +256,12 @@ class Transformer(nn.Module):
                 x_BQW = block(x_BQW, rotary, view)
         return x_BQW
 
-    def _look_left(self, at_BQ: Tensor, store: StoreRows | None, keep: Tensor | None) -> Tensor:
-        """Bool [B, 1, Q, L]: keys at or before every query."""
+    def _look_left(
+        self, span: int, at_BQ: Tensor, store: StoreRows | None, keep: Tensor | None
+    ) -> Tensor:
+        """Bool [B, 1, Q, L]: keys in the block of every query, or before it."""
         keys_at = at_BQ
         if store is not None:
             keys_at = torch.arange(store.length, device=at_BQ.device)[None]
-        left = (keys_at[:, None] <= at_BQ[:, :, None])[:, None]
+        left = (keys_at[:, None] // span <= at_BQ[:, :, None] // span)[:, None]
         return left if keep is None else left & keep

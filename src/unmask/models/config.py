@@ -29,6 +29,18 @@ def number(config: Mapping[str, Any], field: str) -> float:
     return float(value)
 
 
+def rope_theta(config: Mapping[str, Any]) -> float:
+    """The base of rotary positions; newer files keep it inside rope_parameters."""
+    inner = config.get("rope_parameters")
+    if not isinstance(inner, Mapping):
+        return number(config, "rope_theta")
+    if inner.get("rope_type", "default") != "default":
+        raise CheckpointError(
+            f"config.json: rope_type={inner['rope_type']!r}, only 'default' is supported"
+        )
+    return number(inner, "rope_theta")
+
+
 def flag(config: Mapping[str, Any], field: str) -> bool:
     """True or false."""
     value = config[field]

@@ -19,7 +19,9 @@ class ModelCard:
     """What decoding has to know about a model besides its weights.
 
     ``logit_shift`` is 1 for models whose row ``i - 1`` speaks about token ``i`` (Dream, and every
-    autoregressive model), else 0. ``causal`` marks a model that only looks left.
+    autoregressive model), else 0. ``span`` says how far a position looks: None to both ends of the
+    text; n to the end of its own block of n (position // n, counted from the start of the text) and
+    at all before it. 1 is causal.
     """
 
     name: str
@@ -30,8 +32,13 @@ class ModelCard:
     pad_id: int
     max_length: int
     logit_shift: int = 0
-    causal: bool = False
+    span: int | None = None
     parameters: int = 0
+
+    @property
+    def causal(self) -> bool:
+        """Whether a position looks left only: an autoregressive model."""
+        return self.span == 1
 
 
 class Denoiser(Protocol):

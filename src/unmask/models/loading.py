@@ -123,7 +123,7 @@ def load(name: str | Path, device: str = "auto", dtype: str = "auto") -> Model:
     denoiser.join()
     codec = tokenizer.read(folder)
     settings = codec.settings if codec else {}
-    defaults = {**GENERATION_DEFAULTS, **_generation_defaults(folder)}
+    defaults = {**GENERATION_DEFAULTS, **_own_block(card), **_generation_defaults(folder)}
     count = sum(weight.numel() for weight in denoiser.parameters())
     denoiser.card = replace(card, end_ids=_end_ids(card, codec, family), parameters=count)
     return Model(denoiser.eval(), codec, chat.read(folder, settings), defaults)
@@ -201,11 +201,21 @@ def family_of(config: dict[str, Any]) -> ModuleType:
     for module in modules:
         if given in module.MODEL_TYPES:
             return module
+    if str(given).lower().endswith("moe"):
+        raise CheckpointError(
+            f"config.json: model_type={given!r} is a mixture of experts; only dense models are "
+            "supported (unmask models lists their families)"
+        )
     known = [kind for module in modules for kind in module.MODEL_TYPES]
     raise CheckpointError(
         f"config.json: {catalogue.unknown('model_type', given, known)}; "
         "this family is not supported (unmask models lists those that are)"
     )
+
+
+def _own_block(card: ModelCard) -> dict[str, Any]:
+    """Models that attend block by block decode in these blocks."""
+    return {} if card.span is None or card.causal else {"block_length": card.span}
 
 
 def _generation_defaults(folder: Path) -> dict[str, Any]:

@@ -31,7 +31,7 @@ class DecodingFields(BaseModel):
     top_p: float | None = Field(None, description="Nucleus, above 0 and up to 1.")
     top_k: int | None = Field(None, description="Most likely tokens to draw from.")
     seed: int | None = Field(None, description="Makes a drawn answer repeatable.")
-    preset: str | None = Field(None, description="vanilla, fast-dllm, dparallel, d3llm or ar.")
+    preset: str | None = Field(None, description="vanilla, fast-dllm, d3llm, ar, ...")
     block_length: int | None = Field(None, description="Positions in a block.")
     schedule: str | None = Field(None, description="Where to write: blocks, pipelined, whole, ...")
     strategy: str | None = Field(None, description="What to believe: threshold, low_entropy, ...")

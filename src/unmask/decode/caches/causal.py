@@ -1,4 +1,10 @@
-"""Cache ``causal``: the ordinary KV cache of autoregressive models (exact; causal models only)."""
+"""Cache ``causal``: keys and values are kept once nothing can change them any more (exact).
+
+For models that look left: token by token, which makes it the ordinary cache of autoregressive
+models, or block by block (SDAR, Fast-dLLM v2). A finished block is fed once more, with its final
+tokens, in one range with the block that follows: that forward is also the follower's first
+decoding step.
+"""
 
 from __future__ import annotations
 
@@ -12,21 +18,39 @@ from unmask.decode.window import Window
 
 @dataclass(frozen=True)
 class Causal:
-    """Every position is fed once, when it is known."""
+    """``span``: the model's blocks, counted from the start of the text. ``shift``: how far left of
+    a token the row lies that speaks about it. ``first_only``: a block's first position is decided
+    alone, by the last row of the finished block before it (Fast-dLLM v2)."""
 
+    span: int
+    shift: int
+    first_only: bool
     stored = True
 
     def plan(self, canvas: Canvas, window: Window, memory: Memory) -> tuple[Plan, Memory]:
-        """Feed what is known and not stored yet. Memory: how many positions are stored."""
-        del canvas
-        known, stored = window.frontier[0], memory[0] if memory else 0
-        return Plan((stored, known), ((0, stored),) if stored else (), window.eligible), (known,)
+        """Feed what is not stored yet, up to the last block that speaks about an asked position.
+
+        Nothing is left to feed when that is the last row of a stored block; the row itself is then
+        fed again, as for any shifted model. Memory: how many positions are stored for good.
+        """
+        stored, ask = memory[0] if memory else 0, window.eligible
+        if self.first_only and ask[0] % self.span == 0:
+            ask = ask[:1]
+        speaks = max(int(ask[-1]) - self.shift, 0)
+        stop = min(self._start_of(speaks) + self.span, len(canvas))
+        read = ((0, stored),) if stored else ()
+        return Plan((stored, stop), read, ask), (self._start_of(window.frontier[0]),)
+
+    def _start_of(self, position: int) -> int:
+        """Where the block of ``position`` begins."""
+        return position // self.span * self.span
 
 
 USES = ()
 
 
 def build(settings: Settings) -> CachePolicy:
-    """The policy; no setting has a meaning here."""
-    del settings
-    return Causal()
+    """The policy; all that it needs to know are facts about the model."""
+    assert settings.span is not None, "the policy gives this cache to models that look left"
+    first_only = settings.shifted and settings.compat == "reference"
+    return Causal(settings.span, int(settings.shifted), first_only)

@@ -1,7 +1,9 @@
 """Schedule ``blocks``: blocks from left to right, any order inside (LLaDA, section 2.4).
 
 The last block is shorter when the answer is no multiple of the block length. Blocks without masks
-are skipped.
+are skipped. A model that attends block by block has its own blocks, on a grid that starts with the
+text: there the end of a prompt shares a block with the first tokens of the answer, and blocks of
+the schedule are parts of the model's (Fast-dLLM v2: sub-blocks).
 """
 
 from __future__ import annotations
@@ -15,27 +17,33 @@ from unmask.decode.window import Schedule, Window, beyond, window_of
 
 @dataclass(frozen=True)
 class Blocks:
-    """Blocks of ``length`` positions counted from the end of the prompt.
+    """Blocks of ``length`` positions counted from the end of the prompt, or from the start of the
+    model's block of ``span`` that they lie in.
 
     ``horizon``: how many blocks of masks behind the open one are fed; None: all.
     """
 
     length: int
     horizon: int | None
+    span: int | None = None
     ahead = False
 
     def __call__(self, canvas: Canvas) -> Window:
         """The first block with a mask in it."""
-        offset = int(canvas.open[0]) - canvas.prompt_length
-        start = canvas.prompt_length + offset // self.length * self.length
-        stop = min(start + self.length, len(canvas))
+        first, prompt = int(canvas.open[0]), canvas.prompt_length
+        base, end = prompt, len(canvas)
+        if self.span is not None:
+            base = first // self.span * self.span
+            end = min(base + self.span, end)
+        start = base + (first - base) // self.length * self.length
+        stop = min(start + self.length, end)
         unseen = beyond(canvas, stop, self.length, self.horizon)
-        return window_of(canvas, (start, stop), stop, unseen)
+        return window_of(canvas, (max(start, prompt), stop), stop, unseen)
 
 
 USES = ("horizon",)
 
 
 def build(settings: Settings) -> Schedule:
-    """From ``block_length`` and ``horizon``."""
-    return Blocks(settings.block_length, settings.horizon)
+    """From ``block_length``, ``horizon`` and the model's span."""
+    return Blocks(settings.block_length, settings.horizon, settings.span)

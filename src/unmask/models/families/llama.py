@@ -8,7 +8,7 @@ from typing import Any
 
 from unmask.errors import CheckpointError
 from unmask.models.blocks import Body
-from unmask.models.config import flag, number, token, whole
+from unmask.models.config import flag, number, rope_theta, token, whole
 from unmask.models.denoiser import ModelCard
 from unmask.models.names import llama_like
 
@@ -40,7 +40,7 @@ def body(config: Mapping[str, Any]) -> Body:
         ),
         mlp_width=whole(config, "intermediate_size"),
         vocabulary=whole(config, "vocab_size"),
-        rope_theta=_theta(config),
+        rope_theta=rope_theta(config),
         norm_eps=number(config, "rms_norm_eps"),
         tied=flag(config, "tie_word_embeddings"),
     )
@@ -68,7 +68,7 @@ def card(config: Mapping[str, Any], name: str) -> ModelCard:
         pad_id=token(config, pad, vocabulary),
         max_length=whole(config, "max_position_embeddings"),
         logit_shift=1,
-        causal=causal,
+        span=1 if causal else None,
     )
 
 
@@ -80,15 +80,3 @@ def weight_names(config: Mapping[str, Any]) -> dict[str, str]:
 
 def _grouped(config: Mapping[str, Any]) -> bool:
     return config.get("num_key_value_heads") is not None
-
-
-def _theta(config: Mapping[str, Any]) -> float:
-    """Newer files keep it inside rope_parameters."""
-    inner = config.get("rope_parameters")
-    if not isinstance(inner, Mapping):
-        return number(config, "rope_theta")
-    if inner.get("rope_type", "default") != "default":
-        raise CheckpointError(
-            f"config.json: rope_type={inner['rope_type']!r}, only 'default' is supported"
-        )
-    return number(inner, "rope_theta")

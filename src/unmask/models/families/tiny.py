@@ -48,7 +48,7 @@ def card(config: Mapping[str, Any], name: str) -> ModelCard:
         pad_id=token(config, "pad_token_id", vocabulary),
         max_length=whole(config, "max_position_embeddings"),
         logit_shift=shift,
-        causal=causal,
+        span=1 if causal else None,
     )
 
 

@@ -90,12 +90,23 @@ export function windowAfter(recording, step) {
     const [from, to] = told.frontier;
     return { from, to, stop: Math.max(to, told.window_stop ?? to) };
   }
-  const { length, block_length: block, settings } = recording.start;
+  const { length, settings } = recording.start;
   const open = recording.cells.find((cell) => cell.given === null)?.at ?? 0;
-  const wide = { whole: length, left_to_right: 1 }[settings.schedule] ?? block ?? length;
-  const from = open - (open % wide);
-  const to = Math.min(length, from + wide);
+  const own = { whole: [0, length], left_to_right: [open, open + 1] }[settings.schedule];
+  const [from, to] = own ?? borders(recording.start).find(([, stop]) => open < stop);
   return { from, to, stop: to };
+}
+
+/**
+ * Blocks as [start, stop], counted from the end of the prompt. Those of a model that attends block
+ * by block are parts of its own blocks, which are counted from the start of the text.
+ */
+function borders({ length, block_length: block, prompt_tokens: before, settings }) {
+  const { span } = settings;
+  const begins = (at) => (span > 1 ? ((before + at) % span) % block : at % block) === 0;
+  const places = Array.from({ length }, (_, at) => at);
+  const starts = places.filter((at) => at === 0 || begins(at));
+  return starts.map((from, index) => [from, starts[index + 1] ?? length]);
 }
 
 /** Whether a forward refreshed a cache: with none there is nothing to refresh. */
@@ -105,7 +116,5 @@ export const refreshes = (recording, forward) =>
 /** Blocks as [start, stop]; one block where borders would say nothing. */
 export function blocksOf(recording) {
   const { length, block_length: block } = recording.start;
-  if (!block || block >= length || block < 4) return [[0, length]];
-  const starts = Array.from({ length: Math.ceil(length / block) }, (_, at) => at * block);
-  return starts.map((from) => [from, Math.min(length, from + block)]);
+  return !block || block >= length || block < 4 ? [[0, length]] : borders(recording.start);
 }
