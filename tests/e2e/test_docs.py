@@ -24,8 +24,9 @@ def test_the_blocks_of_a_page_run_in_their_order(name, tmp_path):
         for block in blocks((ROOT / name).read_text()):
             try:
                 where.take(block)
-            except (AssertionError, TimeoutError) as error:
-                pytest.fail(f"{name}, line {block.line}:\n{block.code}\n{error}", pytrace=False)
+            except AssertionError as error:
+                error.add_note(f"{name}, line {block.line}:\n{block.code}")
+                raise
 
 
 def test_pages_with_commands_are_found():
