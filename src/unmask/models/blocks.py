@@ -193,7 +193,9 @@ class Transformer(nn.Module):
         super().__init__()
         self.body = body
         self.card = card
-        self.embedding = nn.Embedding(body.vocabulary, body.width)
+        # As nn.Embedding draws it; its own way takes torch two seconds to import on a meta device.
+        drawn = torch.randn(body.vocabulary, body.width)
+        self.embedding = nn.Embedding(body.vocabulary, body.width, _weight=drawn)
         self.blocks = nn.ModuleList(Block(body) for _ in range(body.layers))
         self.norm = RMSNorm(body.width, body.norm_eps)
         self.head = nn.Linear(body.width, body.vocabulary, bias=False)

@@ -104,7 +104,7 @@ def _strip(axes: Axes, row: int, one: Strip, colours: NDArray[np.float64], style
         antialiased=False,
     )
     if one.end < count:
-        axes.plot([one.end, one.end], [low, high], color=style.ink, lw=1.4)
+        axes.plot([one.end, one.end], [low, high], color=style.ink, lw=1.4, zorder=4)
     rate = one.end / one.forwards if one.forwards else 0
     axes.annotate(
         f"{one.forwards} forwards\n{rate:.1f} tokens each",
