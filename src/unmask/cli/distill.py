@@ -15,7 +15,8 @@ examples:
   unmask generate --model runs/student/student "..."
 
 Give the same command again after an interruption: the run goes on where it was last saved, with
-the same losses to the last digit (on a CPU). Several GPUs: accelerate launch -m unmask distill ...
+the same losses to the last digit (on a CPU). Several GPUs:
+torchrun --nproc-per-node 8 -m unmask distill ... --shard cuts the weights among them.
 """
 
 

@@ -52,6 +52,10 @@ def add_options(parser: argparse.ArgumentParser, recipe: str | None, *, out: boo
     if out:
         parser.add_argument("--follow", choices=FOLLOWERS, help="show the run there as well")
     parser.add_argument("--recompute", action="store_true", help="gradient checkpointing")
+    if out:
+        parser.add_argument(
+            "--shard", action="store_true", help="cut weights and moments among the processes"
+        )
     parser.add_argument(
         "--precision", choices=["no", "bf16"], default="no", help="of matrix products (default: no)"
     )
@@ -104,8 +108,7 @@ def run(arguments: argparse.Namespace) -> None:
         for line in session.lines(quick_decode(session)):
             progress.update(bar, completed=line["step"], description=f"loss {line['loss']:.3f}")
     if main:
-        out = session.finish()
-        more = ""
+        out, more = session.product, ""
         if session.wish.recipe.lora:
             more = f" (next: unmask merge --model {arguments.model} --adapter {out} --out DIR)"
         screen.print(f"{out}{more}", soft_wrap=True)
@@ -143,6 +146,7 @@ def begin(arguments: argparse.Namespace) -> Session:
         precision=arguments.precision,
         follow=getattr(arguments, "follow", None),
         recompute=arguments.recompute,
+        sharded=getattr(arguments, "shard", False),
     )
     return session.begin(wish)
 

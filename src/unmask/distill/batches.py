@@ -6,7 +6,8 @@ Shape legend: B rows (views of texts), L positions, T supervised tokens.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -81,11 +82,35 @@ def epoch_order(texts: Sequence[Text], seed: int, epoch: int) -> list[Text]:
     return [texts[number] for number in draw.permutation(len(texts))]
 
 
+def portions(
+    noised: Sequence[Noised], processes: int, micro: int, *, bucketed: bool = True
+) -> list[list[list[Noised]]]:
+    """A global batch as micro-batches: for every turn, the texts of each process.
+
+    Texts of a turn are of similar length, so little is padded and no process waits for another.
+    The batch stays what it was, only its sum is taken in another order (not ``bucketed``: in the
+    given one). All processes have as many turns, for a model that is cut needs all of them at
+    every forward; where there are too few texts, some get one that asks for nothing.
+    """
+    texts = sorted(noised, key=lambda one: len(one.text)) if bucketed else list(noised)
+    turns = -(-len(texts) // (processes * micro))
+    cuts = [len(texts) * turn // turns for turn in range(turns + 1)]
+    parts = [texts[start:stop] for start, stop in pairwise(cuts)]
+    return [[part[place::processes] or [idle(part[0])] for place in range(processes)]
+            for part in parts]  # fmt: skip
+
+
+def idle(noised: Noised) -> Noised:
+    """A text that asks for nothing."""
+    nothing = np.zeros(len(noised.text), bool)
+    return replace(noised, draw=Draw(nothing, nothing, noised.draw.blank_L))
+
+
 def collate(
     noised: Sequence[Noised], recipe: Recipe, card: ModelCard, device: torch.device
 ) -> Batch:
-    """One row for every view that asks for anything; an empty one if none does (only a reference
-    draws such), so that every process has a forward and a backward."""
+    """One row for every view that asks for anything; an empty one if none does, so that every
+    process has a forward and a backward."""
     views = [(one, number) for one in noised for number in range(1 + recipe.complement)]
     rows = [(one, number) for one, number in views if _asked(one, number).any()] or views[:1]
     length = max(len(one.text) for one, _ in rows)

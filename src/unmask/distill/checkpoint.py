@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,18 +10,17 @@ from typing import Any
 
 import torch
 from huggingface_hub import save_torch_state_dict
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import Tensor
+from safetensors import SafetensorError
 
+from unmask.distill import saves
+from unmask.distill.saves import Weights
+from unmask.distill.sharding import weights_of
 from unmask.errors import InputError
 from unmask.files import reason_of
 from unmask.models import loading, weights
 from unmask.models.blocks import Transformer
 
-SETTINGS, LOG, STATE = "run.json", "log.jsonl", "state.safetensors"
-ADAM = ("step", "exp_avg", "exp_avg_sq")
-Weights = Mapping[str, torch.nn.Parameter]
+SETTINGS, LOG = "run.json", "log.jsonl"
 
 
 class RunFolder:
@@ -57,57 +55,26 @@ class RunFolder:
             )
 
     def resume(self, trained: Weights, optimiser: torch.optim.Optimizer) -> int:
-        """Fill weights and optimiser from the last save; the number of steps done (0: none).
+        """Fill weights and optimiser from the last save, of however many processes; the number of
+        steps done (0: none).
 
         Raises:
             InputError: the save is damaged.
         """
-        path = self.folder / STATE
-        if not path.exists():
-            self._cut_log(0)
-            return 0
-        try:
-            with safe_open(path, framework="pt") as file:
-                step = int(file.metadata()["step"])
-                for name, weight in trained.items():
-                    weight.data.copy_(file.get_tensor(f"weight.{name}"))
-                    optimiser.state[weight] = {
-                        part: file.get_tensor(f"{part}.{name}").to(
-                            "cpu" if part == "step" else weight.device
-                        )
-                        for part in ADAM
-                    }
-        except (OSError, SafetensorError, KeyError, TypeError, RuntimeError) as error:
-            raise InputError(
-                f"{path} cannot be read ({reason_of(error)}); delete it to begin again"
-            ) from None
+        step = saves.last(self.folder)
+        if step:
+            saves.read(self.folder, trained, optimiser, step)
         self._cut_log(step)
         return step
 
     def save(self, trained: Weights, optimiser: torch.optim.Optimizer, step: int) -> None:
-        """Write the state: all of it or, should the machine stop here, the one before.
+        """Write the state, every process its part: all of it or, should a machine stop here, the
+        one before.
 
         Raises:
             InputError: it cannot be written; the last save stands.
         """
-        tensors: dict[str, Tensor] = {}
-        for name, weight in trained.items():
-            tensors[f"weight.{name}"] = weight.detach().contiguous()
-            for part in ADAM:
-                tensors[f"{part}.{name}"] = optimiser.state[weight][part].contiguous()
-        path = self.folder / STATE
-        draft = path.with_suffix(".part")
-        try:
-            save_file(tensors, draft, {"step": str(step)})
-            with draft.open("rb+") as file:
-                os.fsync(file.fileno())
-            draft.replace(path)
-        except (OSError, SafetensorError) as error:
-            draft.unlink(missing_ok=True)
-            raise InputError(
-                f"{path} cannot be written ({reason_of(error)}); the last save stands, make room "
-                "and give the same command again"
-            ) from None
+        saves.write(self.folder, trained, optimiser, step)
 
     def log(self, line: Mapping[str, Any]) -> None:
         """One JSON line."""
@@ -131,9 +98,9 @@ def _replace(path: Path, text: str) -> None:
     draft.replace(path)
 
 
-def export(model: Transformer, base: Path, out: Path) -> None:
+def export(model: Transformer, base: Path, out: Path, *, owner: bool = True) -> None:
     """Write ``model`` as a checkpoint in the layout, names and number type of ``base``: the whole
-    folder, or nothing.
+    folder, or nothing. Of several processes all have to call, and the ``owner`` writes.
 
     Raises:
         InputError: ``out`` cannot be written.
@@ -141,7 +108,9 @@ def export(model: Transformer, base: Path, out: Path) -> None:
     config = loading.read_config(base / "config.json")
     names = loading.family_of(config).weight_names(config)
     kind = weights.dtype_of(base)
-    tensors = model.state_dict()
+    tensors = weights_of(model)
+    if not owner:
+        return
     draft = out.with_name(f"{out.name}.part")
     try:
         shutil.rmtree(draft, ignore_errors=True)
@@ -149,9 +118,9 @@ def export(model: Transformer, base: Path, out: Path) -> None:
         for path in base.iterdir():
             if path.suffix in (".json", ".txt", ".jinja") and not path.name.endswith("index.json"):
                 shutil.copyfile(path, draft / path.name)
-        # Copies, for joint maps (`unmask.models.joint`) share a tensor, which no file may.
-        own = {name: tensors[ours].to("cpu", kind, copy=True) for name, ours in names.items()}
-        save_torch_state_dict(own, draft)
+        save_torch_state_dict(
+            {theirs: tensors[ours].to(kind) for theirs, ours in names.items()}, draft
+        )
         shutil.rmtree(out, ignore_errors=True)
         draft.replace(out)
     except (OSError, SafetensorError) as error:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import torch
 
-from unmask.distill import train
 from unmask.distill.batches import Noise, Noised, asked_of, collate
 from unmask.distill.session import Session
+from unmask.distill.supervised import Supervised
 
 SAMPLE = 200
 """Draws that are looked at."""
@@ -86,7 +86,7 @@ def _draws(session: Session) -> list[Finding]:
 def _cost(session: Session) -> list[Finding]:
     """One micro-batch is timed, forward and backward, and thrown away; with divergence, the student
     stands in for the teacher, which has its size."""
-    wish, module = session.wish, train.Supervised(session.student.denoiser)
+    wish, module = session.wish, Supervised(session.student.denoiser)
     noise = Noise(wish.recipe, wish.seed)
     part = [noise(text, 0, 0.5) for text in session.texts[: wish.micro]]
     try:
@@ -110,7 +110,7 @@ def _cost(session: Session) -> list[Finding]:
     return found
 
 
-def _timed(session: Session, module: train.Supervised, part: Sequence[Noised]) -> float:
+def _timed(session: Session, module: Supervised, part: Sequence[Noised]) -> float:
     started = time.perf_counter()
     card, device = session.student.card, session.student.denoiser.device
     batch = collate(part, session.wish.recipe, card, device)

@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from unmask.distill.recipe import Lora
+from unmask.distill.sharding import weights_of
 from unmask.errors import InputError
 from unmask.files import FAULTS, read_object, reason_of
 from unmask.models import loading
@@ -62,18 +63,22 @@ def attach(model: Transformer, base: Path, lora: Lora, *, strict: bool = True) -
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
-def save(model: Transformer, base: Path, lora: Lora, out: Path) -> None:
-    """Write the adapters as peft does, so that the reference code loads them as well.
+def save(model: Transformer, base: Path, lora: Lora, out: Path, *, owner: bool = True) -> None:
+    """Write the adapters as peft does, so that the reference code loads them as well. Of several
+    processes all have to call, and the ``owner`` writes.
 
     Raises:
         InputError: ``out`` cannot be written.
     """
     names = module_names(base)
-    tensors = {}
-    for ours, module in layers(model).items():
-        for side in ("lora_A", "lora_B"):
-            weight = getattr(module, side)["default"].weight
-            tensors[f"{PREFIX}{names[ours]}.{side}.weight"] = weight.detach().cpu().contiguous()
+    found = weights_of(model, trained_only=True)
+    if not owner:
+        return
+    tensors = {
+        f"{PREFIX}{names[ours]}.{side}.weight": found[f"{ours}.{side}.default.weight"].contiguous()
+        for ours in layers(model)
+        for side in ("lora_A", "lora_B")
+    }
     config = LoraConfig(
         r=lora.rank, lora_alpha=lora.alpha, target_modules=list(lora.targets), bias="none"
     )

@@ -30,7 +30,8 @@ MOST_HELD = 64
 @dataclass(frozen=True)
 class Wish:
     """What the user asks for. ``steps`` None: the recipe's epochs; ``look`` 0: hold nothing out;
-    ``precision`` of matrix products: no or bf16; ``follow``: a tracker of accelerate, or none."""
+    ``precision`` of matrix products: no or bf16; ``follow``: a tracker of accelerate, or none;
+    ``sharded``: cut the weights among the processes."""
 
     recipe: Recipe
     model: str
@@ -45,6 +46,7 @@ class Wish:
     precision: str = "no"
     follow: str | None = None
     recompute: bool = False
+    sharded: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,13 +65,15 @@ class Session:
     accelerator: Accelerator
 
     def lines(self, probe: train.Probe | None) -> Iterator[train.Line]:
-        """Train; a line per step. ``probe`` adds figures whenever there is a look."""
+        """Train; a line per step, and `product` behind the last one. ``probe`` adds figures
+        whenever there is a look."""
         wish = self.wish
-        run = train.Run(wish.recipe, self.steps, wish.seed, wish.micro, wish.every, wish.look)
+        run = train.Run(
+            wish.recipe, self.steps, wish.seed, wish.micro, wish.every, wish.look, wish.sharded
+        )
         teacher = None
         if any(_objective(name).NEEDS_TEACHER for name in wish.recipe.objectives):
-            device = str(self.accelerator.device)
-            teacher = loading.load(wish.model, device, "float32").denoiser
+            teacher = loading.load(wish.model, _place(self.accelerator), "float32").denoiser
         tools = (self.accelerator, self.folder, probe)
         data = train.Data(self.texts, self.held)
         if wish.follow:
@@ -79,6 +83,7 @@ class Session:
                 numbers = {name: value for name, value in line.items() if name != "step"}
                 self.accelerator.log(numbers, step=line["step"])
                 yield line
+            self._write()
         except torch.OutOfMemoryError:
             raise TrainError(
                 f"the device has too little memory for micro-batches of {wish.micro}; lower "
@@ -87,16 +92,18 @@ class Session:
         finally:
             self.accelerator.end_training()
 
-    def finish(self) -> Path:
-        """Write what was learnt: a checkpoint, or the adapters alone."""
-        recipe = self.wish.recipe
-        if recipe.lora:
-            out = self.wish.out / "adapter"
-            lora.save(self.student.denoiser, self.base, recipe.lora, out)
+    @property
+    def product(self) -> Path:
+        """Where what was learnt is written to: a checkpoint, or the adapters alone."""
+        return self.wish.out / ("adapter" if self.wish.recipe.lora else "student")
+
+    def _write(self) -> None:
+        """Every process gives its part of the weights, the first one writes."""
+        student, owner = self.student.denoiser, self.accelerator.is_main_process
+        if self.wish.recipe.lora:
+            lora.save(student, self.base, self.wish.recipe.lora, self.product, owner=owner)
         else:
-            out = self.wish.out / "student"
-            export(self.student.denoiser, self.base, out)
-        return out
+            export(student, self.base, self.product, owner=owner)
 
 
 def begin(wish: Wish) -> Session:
@@ -106,8 +113,13 @@ def begin(wish: Wish) -> Session:
         InputError: something cannot be; the message says what.
     """
     accelerator = accelerator_of(wish)
+    if wish.sharded and accelerator.num_processes == 1:
+        raise InputError(
+            "--shard cuts the weights among several processes, and there is one; start them with "
+            "torchrun --nproc-per-node N -m unmask ..., or leave --shard out"
+        )
     base = loading.find_folder(wish.model)
-    student = loading.load(wish.model, str(accelerator.device), "float32")
+    student = loading.load(wish.model, _place(accelerator), "float32")
     if student.card.span is not None:
         kind = "causal" if student.card.causal else "block-causal"
         raise InputError(
@@ -150,6 +162,12 @@ def accelerator_of(wish: Wish) -> Accelerator:
     if wish.follow and not found.log_with:
         raise InputError(f"--follow {wish.follow} is not installed; pip install {wish.follow}")
     return found
+
+
+def _place(accelerator: Accelerator) -> str:
+    """The device to load to. Processes on CPUs have numbers, CPUs have none."""
+    device = accelerator.device
+    return "cpu" if device.type == "cpu" else str(device)
 
 
 def settings_of(wish: Wish, steps: int) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The training loop, in plain sight.
 
-Shape legend: B rows, T supervised tokens, V vocabulary.
+Shape legend: T supervised tokens, V vocabulary.
 """
 
 from __future__ import annotations
@@ -17,9 +17,20 @@ from torch import Tensor, nn
 
 from unmask import catalogue
 from unmask.distill import loss
-from unmask.distill.batches import Batch, Noise, Noised, asked_of, collate, epoch_order, weight_of
+from unmask.distill.batches import (
+    Batch,
+    Noise,
+    Noised,
+    asked_of,
+    collate,
+    epoch_order,
+    portions,
+    weight_of,
+)
 from unmask.distill.checkpoint import RunFolder
 from unmask.distill.recipe import OBJECTIVES, Recipe
+from unmask.distill.sharding import shard, whole
+from unmask.distill.supervised import Supervised
 from unmask.distill.texts import Text
 from unmask.errors import TrainError
 from unmask.models.blocks import Transformer
@@ -29,28 +40,11 @@ Probe = Callable[[], Line]
 """What else is measured while training: a quick decode, say."""
 
 
-class Supervised(nn.Module):
-    """A transformer whose head sees supervised tokens only."""
-
-    def __init__(self, denoiser: Transformer) -> None:
-        super().__init__()
-        self.denoiser = denoiser
-
-    def forward(self, batch: Batch) -> Tensor:
-        """Logits [T, V] in fp32."""
-        at = torch.arange(batch.ids_BL.shape[1], device=batch.ids_BL.device)
-        hidden = self.denoiser.hidden(
-            batch.ids_BL, at.expand_as(batch.ids_BL), keep_BL=batch.keep_BL
-        )
-        asked = hidden[batch.row_T, batch.column_T]
-        logits_TV: Tensor = self.denoiser.head(self.denoiser.norm(asked))
-        return logits_TV.float()
-
-
 @dataclass(frozen=True)
 class Run:
     """One run. ``steps``: optimiser steps; ``micro``: texts a forward; ``every``: steps between
-    two saves; ``look``: steps between two looks at the held-out texts (0: none)."""
+    two saves; ``look``: steps between two looks at the held-out texts (0: none); ``sharded``: cut
+    the weights among the processes instead of repeating them."""
 
     recipe: Recipe
     steps: int
@@ -58,6 +52,7 @@ class Run:
     micro: int
     every: int
     look: int = 0
+    sharded: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,28 +84,37 @@ def train(
     """
     accelerator, folder, probe = tools
     recipe = run.recipe
+    module, judge = Supervised(student), Supervised(teacher) if teacher else None
+    if run.sharded:
+        for one in (module, judge) if judge else (module,):
+            shard(one, one.denoiser, accelerator.num_processes)
     trained = {name: p for name, p in student.named_parameters() if p.requires_grad}
     optimiser = torch.optim.AdamW(trained.values(), weight_decay=recipe.weight_decay)
     first = folder.resume(trained, optimiser)
-    module, optimiser_ = accelerator.prepare(Supervised(student), optimiser)
+    if not run.sharded:
+        module = accelerator.prepare(module)
+    optimiser_ = accelerator.prepare(optimiser)
     objectives = _objectives(recipe)
     for step in range(first, run.steps):
         rate = recipe.rate * rate_share(recipe, step, run.steps)
         optimiser.param_groups[0]["lr"] = rate
         noised = draws_at(data.texts, run, step)
-        means = _descend(module, teacher, noised, objectives, (accelerator, run))
-        means["norm"] = float(accelerator.clip_grad_norm_(module.parameters(), recipe.clip))
+        means = _descend(module, judge, noised, objectives, (accelerator, run))
+        norm = accelerator.clip_grad_norm_(module.parameters(), recipe.clip)
+        means["norm"] = whole(norm).item()
         _check(means, noised, step)  # before the step: what is saved is always sound
         optimiser_.step()
         optimiser_.zero_grad()
         line: Line = {"step": step + 1, **means, "rate": rate}
         if run.look and ((step + 1) % run.look == 0 or step + 1 == run.steps):
             line |= _look(module, data.held, (accelerator, run))
-            line |= probe() if probe and accelerator.is_main_process else {}
+            # One process alone cannot decode with weights that are cut.
+            quick = probe and accelerator.is_main_process and not run.sharded
+            line |= probe() if probe and quick else {}
         if accelerator.is_main_process:
             folder.log(line)
-            if (step + 1) % run.every == 0 or step + 1 == run.steps:
-                folder.save(trained, optimiser, step + 1)
+        if (step + 1) % run.every == 0 or step + 1 == run.steps:
+            folder.save(trained, optimiser, step + 1)
         yield line
 
 
@@ -150,24 +154,25 @@ def draws_at(texts: Sequence[Text], run: Run, step: int) -> list[Noised]:
 
 def _descend(
     module: nn.Module,
-    teacher: Transformer | None,
+    judge: Supervised | None,
     noised: list[Noised],
     objectives: dict[str, tuple[float, loss.Objective]],
     tools: tuple[Accelerator, Run],
 ) -> dict[str, float]:
     """Forward and backward over this process's part of a global batch; the means of all of it."""
     accelerator, run = tools
-    own = noised[accelerator.process_index :: accelerator.num_processes]
-    parts = [own[start : start + run.micro] for start in range(0, len(own), run.micro)]
+    turns = portions(
+        noised, accelerator.num_processes, run.micro, bucketed=run.recipe.compat is None
+    )
     # Both are known before anything runs: no micro-batch and no machine weighs more than another.
     weight = sum(weight_of(one, run.recipe) * asked_of(one, run.recipe) for one in noised)
     sums: dict[str, Tensor] = {}
-    for number, part in enumerate(parts):
-        last = number == len(parts) - 1
-        with nullcontext() if last else accelerator.no_sync(module):
-            for name, value in _part(
-                module, teacher, part, objectives, (tools, weight, len(parts))
-            ):
+    for number, turn in enumerate(turns):
+        last = number == len(turns) - 1
+        part = turn[accelerator.process_index]
+        # Where weights are cut, gradients are summed up at every turn: whole ones have no room.
+        with nullcontext() if last or run.sharded else accelerator.no_sync(module):
+            for name, value in _part(module, judge, part, objectives, (tools, weight, len(turns))):
                 sums[name] = sums.get(name, 0) + value
     if accelerator.num_processes > 1:
         sums = {name: accelerator.reduce(value, "sum") for name, value in sums.items()}
@@ -176,7 +181,7 @@ def _descend(
 
 def _part(
     module: nn.Module,
-    teacher: Transformer | None,
+    judge: Supervised | None,
     part: list[Noised],
     objectives: dict[str, tuple[float, loss.Objective]],
     how: tuple[tuple[Accelerator, Run], float, int],
@@ -185,7 +190,7 @@ def _part(
     (accelerator, run), weight, parts = how
     card = accelerator.unwrap_model(module).denoiser.card
     batch = collate(part, run.recipe, card, accelerator.device)
-    asked = _ask(module, teacher, batch)
+    asked = _ask(module, judge, batch, accelerator)
     if run.recipe.compat:
         how_ = run.recipe.reference
         reference = loss.Reference(how_.divisor, how_.certainty_on_complement)
@@ -200,12 +205,15 @@ def _part(
     return [(name, one.detach() * scale) for name, one in named.items()]
 
 
-def _ask(module: nn.Module, teacher: Transformer | None, batch: Batch) -> loss.Asked:
-    logits_TV = module(batch)
+def _ask(
+    module: nn.Module, judge: Supervised | None, batch: Batch, accelerator: Accelerator
+) -> loss.Asked:
+    with accelerator.autocast():
+        logits_TV = module(batch)
     teacher_TV = None
-    if teacher is not None:
+    if judge is not None:
         with torch.no_grad():
-            teacher_TV = Supervised(teacher)(batch)
+            teacher_TV = judge(batch)
     return loss.Asked(logits_TV, batch.target_T, batch.view_T, batch.weight_T, teacher_TV)
 
 
@@ -225,7 +233,8 @@ def _look(
     for start in range(0, len(held), run.micro):
         noised = [noise(text, 0, 1.0) for text in held[start : start + run.micro]]
         batch = collate(noised, run.recipe, card, accelerator.device)
-        logits_TV = module(batch)
+        with accelerator.autocast():
+            logits_TV = module(batch)
         wrong += nn.functional.cross_entropy(logits_TV, batch.target_T, reduction="sum").item()
         right += (logits_TV.argmax(-1) == batch.target_T).sum().item()
         total += len(batch.target_T)
