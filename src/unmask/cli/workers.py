@@ -14,6 +14,7 @@ import torch
 from unmask import __version__
 from unmask.cli import options
 from unmask.cluster.connection import connected, crew, needs
+from unmask.cluster.connection import options as ray_options
 from unmask.cluster.pool import Pool
 from unmask.cluster.spread import Here, Spread
 from unmask.decode.settings import whole_number
@@ -78,14 +79,8 @@ def pool(
     with connected(arguments.ray) as ray:
         each = needs(ray, arguments.device, threads)
         count = crew(ray, arguments.workers, each, "workers")
-        taken = {f"num_{kind.lower()}s": number for kind, number in each.items()}
-        with Pool(
-            ray,
-            partial(_prepared, __version__, threads, load_),
-            workers=count,
-            least=least,
-            **taken,
-        ) as found:
+        prepared = partial(_prepared, __version__, threads, load_)
+        with Pool(ray, prepared, workers=count, least=least, **ray_options(each)) as found:
             yield found
 
 

@@ -98,3 +98,8 @@ def crew(ray: Any, wanted: int | None, each: Needs, name: str) -> int:
             f"{one} each{threads}; lower it or add machines with ray start --address"
         )
     return wanted or room
+
+
+def options(each: Needs) -> dict[str, float]:
+    """The same as Ray's options for an actor."""
+    return {f"num_{kind.lower()}s": count for kind, count in each.items()}

@@ -7,11 +7,11 @@ margin above that is there so that the engine says "busy" itself, in the API's w
 
 from __future__ import annotations
 
-import urllib.error
-import urllib.request
+import http.client
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from http import HTTPStatus
 
 from fastapi import FastAPI
 
@@ -27,6 +27,8 @@ MARGIN = 64
 """Requests above slots and queue that reach a replica: those it refuses, the page, the metrics."""
 LOOK = 0.5
 """Seconds between two looks of a closing replica at what is still under way."""
+PATIENCE = 30.0
+"""Seconds that the first answer may take."""
 
 
 @dataclass(frozen=True)
@@ -65,13 +67,14 @@ class Replica:
             self._engine.drain(0)
 
 
-def start(ray: Any, host: str, port: int) -> None:
+def start(host: str, port: int) -> None:
     """Ray Serve, listening at this address of every machine that has a replica, and of the head.
 
     Does nothing where it runs already; then `listening` tells whether it listens there.
     """
     from ray import serve
 
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)
     serve.start(
         proxy_location="EveryNode",
         http_options={"host": host, "port": port, "keep_alive_timeout_s": KEPT},
@@ -107,17 +110,23 @@ def deploy(plan: Plan, replicas: int, needs: Mapping[str, float], drain: float) 
         raise ClusterError(f"the replicas do not start: {said[-1]}") from None
 
 
-def withdraw() -> None:
-    """Take the replicas away, each once it has answered what it has."""
+def withdraw(*, shared: bool) -> None:
+    """Take the replicas away, each once it has answered what it has. In a ``shared`` cluster Ray
+    Serve ends as well, unless others use it; a cluster of our own ends as a whole."""
     from ray import serve
 
     serve.delete(APPLICATION)
+    if shared and not serve.status().applications:
+        serve.shutdown()
 
 
-def listening(url: str, seconds: float) -> bool:
-    """Whether a replica answers at ``url``."""
+def listening(host: str, port: int) -> bool:
+    """Whether a replica answers at this address."""
+    connection = http.client.HTTPConnection(host, port, timeout=PATIENCE)
     try:
-        with urllib.request.urlopen(f"{url}/ready", timeout=seconds) as answer:
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
+        connection.request("GET", "/ready")
+        return connection.getresponse().status == HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
         return False
+    finally:
+        connection.close()
