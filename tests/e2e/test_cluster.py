@@ -128,7 +128,7 @@ def test_a_harvest_goes_on_in_the_other_way(pool, model, tmp_path):
 def test_a_file_of_records_is_the_same_to_both_ways(tmp_path):
     command = ["eval", "--model", "tiny-fast", "--device", "cpu", "--count", "6"]
     command += ["--out", str(tmp_path / "out.jsonl")]
-    assert main([*command, "--ray", "--workers", "2"]) == 0
+    assert main([*command, "--ray", "--workers", "1"]) == 0
     before = (tmp_path / "out.jsonl").read_bytes()
     assert before.count(b"\n") == 6
     assert main(command) == 0
