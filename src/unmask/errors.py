@@ -7,6 +7,7 @@ UnmaskError
 ├── DecodeError       the model misbehaved while decoding (NaN logits, say)
 ├── BusyError         the engine's queue is full; come back later
 ├── ClosingError      the engine takes no more requests, or ended before this one was done
+├── ClusterError      a cluster lost worker after worker, or did not take what it was given
 └── TrainError        training came to nothing (a loss that is no number)
 
 Every message says what was given, what is allowed and what to type instead. The command line prints
@@ -46,6 +47,10 @@ class BusyError(UnmaskError, RuntimeError):
 
 class ClosingError(UnmaskError, RuntimeError):
     """The engine takes no more requests, or ended before this one was done."""
+
+
+class ClusterError(UnmaskError, RuntimeError):
+    """A cluster came to nothing: its workers are lost, or do not start."""
 
 
 class TrainError(UnmaskError, RuntimeError):

@@ -10,6 +10,7 @@ import pytest
 
 from doubles import FakeDenoiser, model_of, sure_of
 from unmask import InputError, generate
+from unmask.cluster.spread import Here
 from unmask.distill.harvest import Harvest, Tally, harvest
 from unmask.distill.shards import MANIFEST, Shards, read, read_manifest
 
@@ -18,8 +19,12 @@ LIMITS = {"max_new_tokens": 8, "block_length": 4, "threshold": 0.8}
 HOW = Harvest("fast-dllm", LIMITS, batch_size=2, shard_size=2)
 
 
+def here(model):
+    return Here(model, HOW.shard_size)
+
+
 def harvested(model, folder, prompts=PROMPTS, how=HOW):
-    return list(harvest(model, prompts, Shards(folder, {"x": 1}), how))
+    return list(harvest(here(model), prompts, Shards(folder, {"x": 1}), how))
 
 
 def test_samples_are_the_answers_of_generate(llada, tmp_path):
@@ -36,7 +41,7 @@ def test_samples_are_the_answers_of_generate(llada, tmp_path):
 
 
 def test_an_interrupted_harvest_goes_on_without_loss_or_repetition(llada, tmp_path):
-    running = harvest(llada, PROMPTS, Shards(tmp_path, {"x": 1}), HOW)
+    running = harvest(here(llada), PROMPTS, Shards(tmp_path, {"x": 1}), HOW)
     next(running)
     running.close()  # one shard is stored
     assert Shards(tmp_path, {"x": 1}).done() == {0, 1}

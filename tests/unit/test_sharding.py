@@ -85,8 +85,9 @@ def result_of(out):
 
 
 def same(one, other):
-    """Losses within 1e-5, gradients' norms within 1e-4 of themselves, weights within a thousandth of what Adam may have moved them;
-    in the mean, for where a gradient is next to nothing Adam steps by the noise in it."""
+    """Losses within 1e-5, gradients' norms within 1e-4 of themselves, weights within a thousandth
+    of what Adam may have moved them; in the mean, for where a gradient is next to nothing Adam
+    steps by the noise in it."""
     assert len(log_of(one)) == len(log_of(other)) == STEPS
     for first, second in zip(log_of(one), log_of(other), strict=True):
         assert second.pop("norm") == pytest.approx(first.pop("norm"), rel=1e-4)

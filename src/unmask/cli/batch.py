@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
+import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from io import BufferedRandom
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unmask.cli import options, prompt_file
+from unmask.cli import options, prompt_file, workers
 from unmask.cli.screen import Screen
+from unmask.cluster.spread import Here
 from unmask.decode.settings import whole_number
 from unmask.errors import InputError
 from unmask.files import FAULTS, reason_of
+from unmask.models.loading import outline
 from unmask.rows import read
 
 if TYPE_CHECKING:
-    import httpx
-
-    from unmask.engine.engine import Engine
+    from unmask.server.offline import Answer
 
 EXAMPLES = """\
 examples:
@@ -35,7 +36,6 @@ error in the output. Give the same command again after an interruption: what the
 asked again. Needs unmask[serve].
 """
 URLS = ("/v1/chat/completions", "/v1/completions")
-JSON = {"Content-Type": "application/json"}
 DAY = 86400.0
 LARGEST = 2**40  # bytes of a body: a file is not limited
 
@@ -50,6 +50,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     options.add_model(parser, "tiny-fast")
     options.add_decoding(parser)
     options.add_sampling(parser)
+    workers.add_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -67,7 +68,7 @@ def run(arguments: argparse.Namespace) -> None:
         done = _answered(arguments.output, file, asked)
         left = [request for request in requests if request["custom_id"] not in done]
         if left:
-            asyncio.run(_ask(arguments, left, asked, file))
+            _ask(arguments, left, asked, file)
         file.seek(0)
         refused = sum(json.loads(line)["response"]["status_code"] != 200 for line in file)
     told = f", {refused} of them refused" if refused else ""
@@ -129,59 +130,46 @@ def _answered(path: Path, file: BufferedRandom, asked: dict[str, str]) -> set[st
     return done
 
 
-async def _ask(
+def _ask(
     arguments: argparse.Namespace,
     requests: Sequence[dict[str, Any]],
     asked: dict[str, str],
     file: BufferedRandom,
 ) -> None:
-    """Through the routes of the server, as far as its engine; no socket is opened."""
-    engine, client = _service(arguments)
-    room = asyncio.Semaphore(2 * arguments.slots)
-    engine.start()
+    """Answers go to ``file`` as they come."""
+    named = {request["custom_id"]: request for request in requests}
+    with prompt_file.progress_bar() as progress:
+        bar = progress.add_task("requests", total=len(asked), completed=len(asked) - len(named))
+        for name, (status, body) in _answers(arguments, named):
+            response = {"status_code": status, "body": body}
+            line = {"id": asked[name], "custom_id": name, "response": response, "error": None}
+            file.write(json.dumps(line).encode() + b"\n")
+            file.flush()
+            progress.advance(bar)
+
+
+def _answers(
+    arguments: argparse.Namespace, requests: Mapping[str, dict[str, Any]]
+) -> Iterator[tuple[str, Answer]]:
+    """By name, as they are done."""
     try:
-        with prompt_file.progress_bar() as progress:
-            bar = progress.add_task(
-                "requests", total=len(asked), completed=len(asked) - len(requests)
-            )
-
-            async def one(request: dict[str, Any]) -> None:
-                async with room:
-                    # json of httpx' own takes no NaN and no half character.
-                    content = json.dumps(request["body"])
-                    answer = await client.post(request["url"], content=content, headers=JSON)
-                name = request["custom_id"]
-                response = {"status_code": answer.status_code, "body": answer.json()}
-                line = {"id": asked[name], "custom_id": name, "response": response, "error": None}
-                file.write(json.dumps(line).encode() + b"\n")
-                file.flush()
-                progress.advance(bar)
-
-            async with client, asyncio.TaskGroup() as group:
-                for request in requests:
-                    group.create_task(one(request))
-    finally:
-        engine.drain(0)
-
-
-def _service(arguments: argparse.Namespace) -> tuple[Engine, httpx.AsyncClient]:
-    try:
-        import httpx
-
-        from unmask.server.app import create_app
-        from unmask.server.requests import MOST_CHOICES
+        from unmask.server import offline
         from unmask.server.settings import ServerSettings
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise InputError(
             f"{error.name} is not installed; type pip install 'unmask[serve]'"
         ) from None
-    from unmask.engine.engine import Engine
-
-    model = options.load_model(arguments)
     given = options.preset(arguments), options.overrides(arguments)
     settings = ServerSettings(arguments.model, *given, time_limit=DAY, body_limit=LARGEST)
-    waiting = 2 * arguments.slots * MOST_CHOICES  # of all that are asked at a time, none is refused
-    engine = Engine(model, slots=arguments.slots, waiting=waiting)
-    # A request that fails gets its 500 and does not end those of others.
-    transport = httpx.ASGITransport(create_app(engine, settings), raise_app_exceptions=False)
-    return engine, httpx.AsyncClient(transport=transport, base_url="http://batch", timeout=None)
+    slots, kind = arguments.slots, (arguments.device, arguments.dtype)
+    if arguments.ray is None:
+        workers.alone(arguments, "workers")
+        one = offline.opened((arguments.model, *kind), settings, slots)
+        with contextlib.closing(one):
+            yield from Here(one)(offline.answers, requests)
+        return
+    name = workers.elsewhere(arguments.model)
+    outline(arguments.model)  # a name that is none is told at once
+    load = partial(offline.opened, (name, *kind), settings, slots)
+    with workers.pool(arguments, load, least=2 * slots) as spread:
+        yield from spread(offline.answers, requests)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +15,18 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from unmask.cli import harness, options, points
+from unmask.cli import harness, options, points, workers
 from unmask.cli.screen import Screen
+from unmask.cluster.spread import Spread
 from unmask.decode.settings import whole_number
 from unmask.errors import InputError
 from unmask.evaluate import examples as tasks
 from unmask.evaluate import provenance
+from unmask.evaluate.answers import Poll, records
 from unmask.evaluate.journal import Journal, opened
 from unmask.evaluate.questions import ask
-from unmask.evaluate.rank import rank, ranking
-from unmask.evaluate.record import Record, key_of
+from unmask.evaluate.record import Record
 from unmask.evaluate.run import Contestant
-from unmask.evaluate.run import run as answer
 from unmask.evaluate.sweep import Kind, combinations
 from unmask.evaluate.task import Example, Task
 from unmask.models.loading import Model, find_folder
@@ -87,6 +86,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     options.add_model(parser)
     options.add_decoding(parser)
     options.add_sampling(parser)
+    workers.add_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -95,6 +95,7 @@ def run(arguments: argparse.Namespace) -> None:
         if getattr(arguments, name) is not None:
             whole_number(name, getattr(arguments, name), 1, "a whole number of at least 1")
     if arguments.harness is not None:
+        workers.refuse(arguments, "--harness answers in this process")
         harness.run(arguments)
         return
     harness.refuse(arguments)
@@ -102,15 +103,16 @@ def run(arguments: argparse.Namespace) -> None:
     swept = combinations(arguments.sweep, _kinds())
     questions = _questions(arguments, chosen)
     chosen = [task for task in chosen if task.name in questions]
-    model = options.load_model(arguments)
-    who = [_contestant(arguments, model, one) for one in swept]
-    for task in chosen:  # settings that cannot be are told before anything is answered
-        for one in who:
-            canvas = one.settings(task)["max_new_tokens"]
-            ask(model, task, questions[task.name][0], canvas, one.style)
     out = arguments.out or OUT
-    with opened(out) as journal:
-        wanted = _answer(arguments, journal, [(t, w) for t in chosen for w in who], questions)
+    with workers.models(arguments) as (model, spread):
+        who = [_contestant(arguments, model, one) for one in swept]
+        for task in chosen:  # settings that cannot be are told before anything is answered
+            for one in who:
+                canvas = one.settings(task)["max_new_tokens"]
+                ask(model, task, questions[task.name][0], canvas, one.style)
+        pairs = [(task, one) for task in chosen for one in who]
+        with opened(out) as journal:
+            wanted = _answer(arguments, journal, pairs, questions, spread)
     more = points.overall(chosen, questions, wanted)
     points.show(wanted, more, as_json=arguments.json, where=out)
 
@@ -120,6 +122,7 @@ def _answer(
     journal: Journal,
     pairs: list[tuple[Task, Contestant]],
     questions: dict[str, list[Example]],
+    spread: Spread[Model],
 ) -> list[Record]:
     """All records that were asked for, old and new."""
     known = {record.key: record for record in journal.records}
@@ -131,7 +134,8 @@ def _answer(
             point = ", ".join(f"{name} {value}" for name, value in who.swept.items())
             progress.update(line, description=f"{task.name} {point}".strip())
             own: list[Record] = []
-            for record in _records(arguments, task, who, questions[task.name], known):
+            poll = Poll(task, arguments.mode, arguments.samples)
+            for record in records(who, poll, dict(enumerate(questions[task.name])), known, spread):
                 if record.key not in known:
                     journal.write(record)
                 own.append(record)
@@ -139,26 +143,6 @@ def _answer(
                 progress.update(line, advance=1, right=f"{right:.1%} right")
             wanted += sorted(own, key=lambda record: record.index)
     return wanted
-
-
-def _records(
-    arguments: argparse.Namespace,
-    task: Task,
-    who: Contestant,
-    examples: list[Example],
-    known: dict[str, Record],
-) -> Iterator[Record]:
-    """What is known already, then what is not."""
-    waiting: dict[int, Example] = {}
-    ranked = arguments.mode == "likelihood"
-    settings = ranking(arguments.samples) if ranked else who.settings(task)
-    for number, example in enumerate(examples):
-        key = key_of(who.identity(task, (number, example), arguments.mode, settings))
-        if key in known:
-            yield known[key]
-        else:
-            waiting[number] = example
-    yield from rank(who, task, waiting, arguments.samples) if ranked else answer(who, task, waiting)
 
 
 def _tasks(arguments: argparse.Namespace) -> list[Task]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from unmask import rows
-from unmask.cli import options, prompt_file
+from unmask.cli import options, prompt_file, workers
 from unmask.cli.screen import Screen
 from unmask.decode.prompts import Prompt
 from unmask.decode.settings import whole_number
@@ -65,6 +65,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     options.add_model(parser)
     options.add_decoding(parser)
     options.add_sampling(parser)
+    workers.add_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -73,26 +74,25 @@ def run(arguments: argparse.Namespace) -> None:
         if getattr(arguments, name) is not None:
             whole_number(name, getattr(arguments, name), 1, "a whole number of at least 1")
     if arguments.answers:
+        workers.refuse(arguments, "--answers are there already")
         _take(arguments)
         return
     prompts, check, size = _questions(arguments)
-    model = options.load_model(arguments)
-    overrides = {**size, **options.overrides(arguments)}
-    preset = options.preset_name(arguments, model)
-    settings = {
-        "model": arguments.model,
-        "preset": preset,
-        "overrides": overrides,
-        "dtype": arguments.dtype,
-        "source": str(arguments.prompts or arguments.task),
-        "prompts": prompt_file.digest(prompts),
-        "attempts": arguments.attempts,
-        "check": arguments.check,
-        "raw": arguments.raw,
-    }
-    shards = Shards(arguments.out, settings)
-    with prompt_file.progress_bar() as progress:
-        bar = progress.add_task("answers", total=len(prompts), completed=len(shards.done()))
+    with workers.models(arguments, arguments.shard_size) as (model, spread):
+        overrides = {**size, **options.overrides(arguments)}
+        preset = options.preset_name(arguments, model)
+        settings = {
+            "model": arguments.model,
+            "preset": preset,
+            "overrides": overrides,
+            "dtype": arguments.dtype,
+            "source": str(arguments.prompts or arguments.task),
+            "prompts": prompt_file.digest(prompts),
+            "attempts": arguments.attempts,
+            "check": arguments.check,
+            "raw": arguments.raw,
+        }
+        shards = Shards(arguments.out, settings)
         how = Harvest(
             preset,
             overrides,
@@ -101,10 +101,11 @@ def run(arguments: argparse.Namespace) -> None:
             arguments.attempts,
             check,
             arguments.raw,
-            lambda: progress.advance(bar),
         )
-        for _ in harvest(model, prompts, shards, how):
-            pass  # stored as it comes
+        with prompt_file.progress_bar() as progress:
+            bar = progress.add_task("answers", total=len(prompts), completed=len(shards.done()))
+            for _ in harvest(spread, prompts, shards, how, lambda: progress.advance(bar)):
+                pass  # stored as it comes
     _print(arguments)
 
 

@@ -5,22 +5,28 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Callable
+from functools import partial
 from ipaddress import ip_address
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from unmask.cli import options
+from unmask.cli import options, workers
 from unmask.decode import policy
 from unmask.decode.settings import in_range, whole_number
 from unmask.engine.engine import Engine
 from unmask.errors import InputError, UnmaskError
-from unmask.models.loading import Model
+from unmask.models.loading import Model, outline
 from unmask.server.settings import BODY_LIMIT, TIME_LIMIT, ServerSettings
+
+if TYPE_CHECKING:
+    from socket import socket
 
 EXAMPLES = """\
 examples:
   unmask serve                                  tiny-fast at http://127.0.0.1:8000
   unmask serve GSAI-ML/LLaDA-8B-Instruct --slots 32 --host 0.0.0.0 --api-key SECRET
   unmask serve tiny --preset fast-dllm --threshold 0.8      defaults of requests
+  unmask serve ./checkpoint --ray --replicas 4              docs/cluster.md
   curl http://127.0.0.1:8000/v1/chat/completions -H "Content-Type: application/json" \\
     -d '{"messages": [{"role": "user", "content": "Mia has 12 apples. ..."}]}'
 
@@ -56,6 +62,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     _add_limits(parser)
     options.add_decoding(parser)
     options.add_sampling(parser)
+    workers.add_ray(parser, "--replicas", "copies of the server (default: all that fit)")
 
 
 def _add_limits(parser: argparse.ArgumentParser) -> None:
@@ -87,16 +94,20 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Serve until a signal comes."""
     try:
-        from unmask.server.app import create_app
-        from unmask.server.run import Server, bind
+        from unmask.cli import replicas
+        from unmask.server.replicas import Plan
+        from unmask.server.run import bind
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("unmask"):
             raise
         raise InputError(f"serving needs {error.name}; type pip install 'unmask[serve]'") from None
     _check(arguments)
+    far = arguments.ray is not None
+    if not far:
+        workers.alone(arguments, "replicas")
     preset, overrides = options.preset(arguments), options.overrides(arguments)
     bound = bind(arguments.host, arguments.port)
-    model = options.load_model(arguments)
+    model = outline(arguments.model) if far else options.load_model(arguments)
     policy.make(model.card, preset, overrides, model.defaults)  # a bad default is told now
     key = _key(arguments)
     if key is None and not ip_address(bound.getsockname()[0]).is_loopback:
@@ -114,13 +125,34 @@ def run(arguments: argparse.Namespace) -> None:
         time_limit=arguments.time_limit,
         body_limit=arguments.body_limit,
     )
-    engine = _engine(arguments, model)
-    app = create_app(engine, settings)
     host, port = bound.getsockname()[:2]
     where = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    greet = partial(_greet, name, where)
+    if not far:
+        _serve(arguments, model, settings, bound, greet)
+        return
+    bound.close()  # Ray Serve takes the same address
+    files = workers.elsewhere(arguments.model), arguments.device, arguments.dtype
+    plan = Plan(files, settings, arguments.slots, arguments.max_length, arguments.queue)
+    replicas.run(arguments, plan, (host, port), greet)
+
+
+def _serve(
+    arguments: argparse.Namespace,
+    model: Model,
+    settings: ServerSettings,
+    bound: socket,
+    greet: Callable[[], None],
+) -> None:
+    """In this process."""
+    from unmask.server.app import create_app
+    from unmask.server.run import Server
+
+    engine = _engine(arguments, model)
+    app = create_app(engine, settings)
     engine.start()
     try:
-        Server(app, engine, arguments.drain, lambda: _greet(name, where)).run([bound])
+        Server(app, engine, arguments.drain, greet).run([bound])
     finally:
         engine.drain(0)
 

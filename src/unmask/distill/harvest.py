@@ -6,12 +6,15 @@ Wrong answers are tried again at rising temperature (d3LLM, appendix: up to five
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from unmask.cluster.spread import Spread
 from unmask.decode.generate import Result, finished, prepare
 from unmask.decode.prompts import Prompt
 from unmask.distill.shards import Sample, Shards
@@ -44,8 +47,7 @@ class Tally:
 
 @dataclass(frozen=True)
 class Harvest:
-    """How to harvest. ``attempts`` at least 1; ``overrides`` as in `unmask.generate`; ``answered``
-    is called at every prompt's first answer."""
+    """How to harvest. ``attempts`` at least 1; ``overrides`` as in `unmask.generate`."""
 
     preset: str
     overrides: dict[str, Any] = field(default_factory=dict)
@@ -54,37 +56,52 @@ class Harvest:
     attempts: int = 1
     check: Check | None = None
     raw: bool = False
-    answered: Callable[[], object] = lambda: None
 
 
 def harvest(
-    model: Model, prompts: Sequence[Prompt], shards: Shards, how: Harvest
+    spread: Spread[Model],
+    prompts: Sequence[Prompt],
+    shards: Shards,
+    how: Harvest,
+    answered: Callable[[], object] = lambda: None,
 ) -> Iterator[Sample]:
-    """Answer all prompts that are not stored yet; yields samples once their shard is stored."""
+    """Answer all prompts that are not stored yet; yields samples once their shard is stored.
+
+    ``answered`` is called for every sample as it comes.
+    """
     done = shards.done()
-    waiting = [index for index in range(len(prompts)) if index not in done]
-    for start in range(0, len(waiting), how.shard_size):
-        indices = waiting[start : start + how.shard_size]
-        samples = answer(model, {index: prompts[index] for index in indices}, how)
+    waiting = {index: prompt for index, prompt in enumerate(prompts) if index not in done}
+    coming = spread(partial(answer, how=how), waiting)
+    while True:
+        samples = []
+        for _, sample in itertools.islice(coming, how.shard_size):
+            samples.append(sample)
+            answered()
+        if not samples:
+            return
+        samples.sort(key=lambda sample: sample.index)
         shards.write(samples)
         yield from samples
 
 
-def answer(model: Model, prompts: dict[int, Prompt], how: Harvest) -> list[Sample]:
-    """One sample per prompt, in their order."""
-    found: dict[int, Sample] = {}
+def answer(
+    model: Model, prompts: Mapping[int, Prompt], how: Harvest
+) -> Iterator[tuple[int, Sample]]:
+    """One sample per prompt, as they are done."""
     open_ = dict(prompts)
     for attempt in range(how.attempts):
         heat = how.overrides.get("temperature", 0.0) + attempt * HEAT
+        wrong = set()
         # Another seed for every attempt and prompt: a repeated draw would repeat the mistake.
         for index, result in decoded(model, open_, how, heat, attempt):
-            found[index] = sample_of(index, result, how.check, heat)
-            if attempt == 0:
-                how.answered()
-        open_ = {index: prompts[index] for index in open_ if found[index].correct == 0}
+            sample = sample_of(index, result, how.check, heat)
+            if sample.correct == 0 and attempt + 1 < how.attempts:
+                wrong.add(index)
+            else:
+                yield index, sample
+        open_ = {index: prompt for index, prompt in open_.items() if index in wrong}
         if not open_:
-            break
-    return [found[index] for index in prompts]
+            return
 
 
 def decoded(

@@ -32,7 +32,7 @@ class Contestant:
 
     ``method``: label of the curve. ``name`` and ``weights``: of the model, for the records.
     ``swept``: the part of ``overrides`` that the sweep varies. ``style``: how it is asked; None
-    takes that of its family.
+    takes that of its family. ``place``: see `place_of`, of whoever answers; None means this model.
     """
 
     model: Model
@@ -44,6 +44,7 @@ class Contestant:
     swept: Mapping[str, Any] = field(default_factory=dict)
     style: str | None = None
     batch_size: int = 1
+    place: Mapping[str, Any] | None = None
 
     def given(self, task: Task) -> dict[str, Any]:
         """What differs from the preset on ``task``; whatever is drawn has a seed.
@@ -73,7 +74,7 @@ class Contestant:
         self, task: Task, numbered: tuple[int, Example], mode: str, settings: Mapping[str, Any]
     ) -> dict[str, Any]:
         """The fields of a record that tell its answer from others; ``numbered``: the example."""
-        denoiser, (number, example) = self.model.denoiser, numbered
+        number, example = numbered
         style = task.style(self.model.card.family) if self.style is None else self.style
         return {
             "task": task.name,
@@ -88,10 +89,18 @@ class Contestant:
             "settings": dict(settings),
             "swept": dict(self.swept),
             "batch_size": self.batch_size,
-            "dtype": str(next(denoiser.parameters()).dtype).removeprefix("torch."),
-            "device": provenance.machine(denoiser.device),
-            "threads": torch.get_num_threads(),
+            **(place_of(self.model) if self.place is None else self.place),
         }
+
+
+def place_of(model: Model) -> dict[str, Any]:
+    """The fields of a record that tell where a model computes, and in which number type."""
+    denoiser = model.denoiser
+    return {
+        "dtype": str(next(denoiser.parameters()).dtype).removeprefix("torch."),
+        "device": provenance.machine(denoiser.device),
+        "threads": torch.get_num_threads(),
+    }
 
 
 def run(who: Contestant, task: Task, examples: Mapping[int, Example]) -> Iterator[Record]:

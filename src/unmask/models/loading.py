@@ -108,10 +108,32 @@ def load(name: str | Path, device: str = "auto", dtype: str = "auto") -> Model:
     where = pick_device(device)
     kind = pick_dtype(dtype, where)
     folder = find_folder(str(name))
+    model, names = _unfilled(folder, str(name))
+    denoiser = model.denoiser
+    weights.fill(denoiser, folder, names, where, kind)
+    denoiser.join()
+    count = sum(weight.numel() for weight in denoiser.parameters())
+    denoiser.card = replace(denoiser.card, parameters=count)
+    return model
+
+
+def outline(name: str | Path) -> Model:
+    """A model but for its weights, which nobody reads (PyTorch's meta device): enough to put
+    prompts and check settings, while others do the computing. Its ``card.parameters`` is 0.
+
+    Raises:
+        InputError: an unknown name.
+        CheckpointError: the folder cannot become a model.
+    """
+    return _unfilled(find_folder(str(name)), str(name))[0]
+
+
+def _unfilled(folder: Path, name: str) -> tuple[Model, dict[str, str]]:
+    """A model on the meta device, and how a checkpoint calls its weights."""
     config = read_config(folder / "config.json")
     family = family_of(config)
     try:
-        body, card = family.body(config), family.card(config, _short_name(str(name)))
+        body, card = family.body(config), family.card(config, _short_name(name))
         names = family.weight_names(config)
         with torch.device("meta"):
             denoiser = Transformer(body, card)
@@ -119,14 +141,11 @@ def load(name: str | Path, device: str = "auto", dtype: str = "auto") -> Model:
         raise
     except CONFIG_ERRORS as error:
         raise CheckpointError(f"{folder / 'config.json'}: {_reason(error)}") from None
-    weights.fill(denoiser, folder, names, where, kind)
-    denoiser.join()
     codec = tokenizer.read(folder)
     settings = codec.settings if codec else {}
     defaults = {**GENERATION_DEFAULTS, **_own_block(card), **_generation_defaults(folder)}
-    count = sum(weight.numel() for weight in denoiser.parameters())
-    denoiser.card = replace(card, end_ids=_end_ids(card, codec, family), parameters=count)
-    return Model(denoiser.eval(), codec, chat.read(folder, settings), defaults)
+    denoiser.card = replace(card, end_ids=_end_ids(card, codec, family))
+    return Model(denoiser.eval(), codec, chat.read(folder, settings), defaults), names
 
 
 def builtin() -> dict[str, Path]:

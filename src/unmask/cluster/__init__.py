@@ -1,0 +1,1 @@
+"""One job, many workers: who answers, here or on the machines of a Ray cluster."""
