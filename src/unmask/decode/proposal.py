@@ -43,7 +43,8 @@ class Proposal:
         self._below = (logits_BAV - best_BA1).clamp_(min=NEVER)
         self._others = self._below.exp().scatter_(-1, argmax_BA1, 0.0)
         self._exact = torch.float32 if logits_BAV.device.type == "mps" else torch.float64
-        self._rest = self._others.sum(-1).to(self._exact)
+        infinite_BA = 0 * best_BA1[..., 0]  # NaN if the best is no number, else 0
+        self._rest = (self._others.sum(-1) + infinite_BA).to(self._exact)
         best_BA = argmax_BA1[..., 0]
         self.token_BA = best_BA if token_BA is None else token_BA
         self.confidence_BA = (1 + self._rest).reciprocal()
