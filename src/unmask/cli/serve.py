@@ -109,25 +109,15 @@ def run(arguments: argparse.Namespace) -> None:
     bound = bind(arguments.host, arguments.port)
     model = outline(arguments.model) if far else options.load_model(arguments)
     policy.make(model.card, preset, overrides, model.defaults)  # a bad default is told now
-    key = _key(arguments)
-    if key is None and not ip_address(bound.getsockname()[0]).is_loopback:
+    settings = _settings(arguments, model, preset, overrides)
+    if settings.api_key is None and not ip_address(bound.getsockname()[0]).is_loopback:
         print(
             "unmask: whoever reaches this address may ask; --api-key KEY keeps others out",
             file=sys.stderr,
         )
-    name = arguments.served_name or model.card.name
-    settings = ServerSettings(
-        name=name,
-        preset=preset,
-        overrides=overrides,
-        api_key=key,
-        cors=tuple(arguments.cors or ()),
-        time_limit=arguments.time_limit,
-        body_limit=arguments.body_limit,
-    )
     host, port = bound.getsockname()[:2]
     where = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    greet = partial(_greet, name, where)
+    greet = partial(_greet, settings.name, where)
     if not far:
         _serve(arguments, model, settings, bound, greet)
         return
@@ -135,6 +125,20 @@ def run(arguments: argparse.Namespace) -> None:
     files = workers.elsewhere(arguments.model), arguments.device, arguments.dtype
     plan = Plan(files, settings, arguments.slots, arguments.max_length, arguments.queue)
     replicas.run(arguments, plan, (host, port), greet)
+
+
+def _settings(
+    arguments: argparse.Namespace, model: Model, preset: str | None, overrides: dict[str, Any]
+) -> ServerSettings:
+    return ServerSettings(
+        name=arguments.served_name or model.card.name,
+        preset=preset,
+        overrides=overrides,
+        api_key=_key(arguments),
+        cors=tuple(arguments.cors or ()),
+        time_limit=arguments.time_limit,
+        body_limit=arguments.body_limit,
+    )
 
 
 def _serve(

@@ -75,19 +75,15 @@ def train(
     run: Run,
     tools: tuple[Accelerator, RunFolder, Probe | None],
 ) -> Iterator[Line]:
-    """Train ``student`` in place; yields a line per step, from where the folder says.
-
-    ``teacher`` is needed by the objective ``divergence`` only.
+    """Train ``student`` in place; yields a line per step, from where the folder says. ``teacher``
+    is needed by the objective ``divergence`` only.
 
     Raises:
         TrainError: the loss is no number; the message names the samples, the last save stands.
     """
     accelerator, folder, probe = tools
     recipe = run.recipe
-    module, judge = Supervised(student), Supervised(teacher) if teacher else None
-    if run.sharded:
-        for one in (module, judge) if judge else (module,):
-            shard(one, one.denoiser, accelerator.num_processes)
+    module, judge = _modules(student, teacher, accelerator.num_processes if run.sharded else None)
     trained = {name: p for name, p in student.named_parameters() if p.requires_grad}
     optimiser = torch.optim.AdamW(trained.values(), weight_decay=recipe.weight_decay)
     first = folder.resume(trained, optimiser)
@@ -96,8 +92,7 @@ def train(
     optimiser_ = accelerator.prepare(optimiser)
     objectives = _objectives(recipe)
     for step in range(first, run.steps):
-        rate = recipe.rate * rate_share(recipe, step, run.steps)
-        optimiser.param_groups[0]["lr"] = rate
+        rate = optimiser.param_groups[0]["lr"] = recipe.rate * rate_share(recipe, step, run.steps)
         noised = draws_at(data.texts, run, step)
         means = _descend(module, judge, noised, objectives, (accelerator, run))
         norm = accelerator.clip_grad_norm_(module.parameters(), recipe.clip)
@@ -107,15 +102,28 @@ def train(
         optimiser_.zero_grad()
         line: Line = {"step": step + 1, **means, "rate": rate}
         if run.look and ((step + 1) % run.look == 0 or step + 1 == run.steps):
-            line |= _look(module, data.held, (accelerator, run))
-            # One process alone cannot decode with weights that are cut.
-            quick = probe and accelerator.is_main_process and not run.sharded
-            line |= probe() if probe and quick else {}
+            line |= _look(module, data.held, (accelerator, run)) | _probed(accelerator, run, probe)
         if accelerator.is_main_process:
             folder.log(line)
         if (step + 1) % run.every == 0 or step + 1 == run.steps:
             folder.save(trained, optimiser, step + 1)
         yield line
+
+
+def _modules(
+    student: Transformer, teacher: Transformer | None, processes: int | None
+) -> tuple[nn.Module, Supervised | None]:
+    """Student and teacher, whole or cut among ``processes``."""
+    modules = [Supervised(one) for one in (student, teacher) if one is not None]
+    if processes is not None:
+        for one in modules:
+            shard(one, one.denoiser, processes)
+    return modules[0], modules[1] if teacher is not None else None
+
+
+def _probed(accelerator: Accelerator, run: Run, probe: Probe | None) -> Line:
+    """A quick decode by the main process; it alone cannot do that with weights that are cut."""
+    return probe() if probe and accelerator.is_main_process and not run.sharded else {}
 
 
 def _objectives(recipe: Recipe) -> dict[str, tuple[float, loss.Objective]]:
