@@ -21,8 +21,9 @@ def two_threads():
     torch.set_num_threads(before)
 
 
-def denoiser(device="cpu", parameters=1000):
-    return SimpleNamespace(device=torch.device(device), card=SimpleNamespace(parameters=parameters))
+def denoiser(device="cpu", parameters=1000, processes=1):
+    card = SimpleNamespace(parameters=parameters, processes=processes)
+    return SimpleNamespace(device=torch.device(device), card=card)
 
 
 def cost(lengths, found):
@@ -68,6 +69,7 @@ def test_lanes_are_for_small_models_on_a_cpu(two_threads):
     assert lanes(denoiser()) == 2
     assert lanes(denoiser("meta")) == 1
     assert lanes(denoiser(parameters=SMALL + 1)) == 1
+    assert lanes(denoiser(processes=2)) == 1, "the others would call in another order"
     torch.set_num_threads(MOST + 3)
     assert lanes(denoiser()) == MOST
 

@@ -66,7 +66,10 @@ def run(out, *, base=BASE, how=None, sharded=False, teach=False, micro=2, killed
         folder = RunFolder(out, {"x": 1}, owner=accelerator.is_main_process)
     teacher = load(base, "cpu").denoiser if teach else None
     data, tools = train.Data(texts, texts[:4]), (accelerator, folder, None)
+    whole = sum(weight.numel() for weight in student.parameters())
     for line in train.train(student, teacher, data, order, tools):
+        if sharded:
+            assert sum(one.to_local().numel() for one in student.parameters()) < 0.6 * whole
         if killed == (accelerator.process_index, line["step"]):
             os.kill(os.getpid(), signal.SIGKILL)
     if how:
@@ -85,7 +88,7 @@ def result_of(out):
 
 
 def same(one, other):
-    """Losses within 1e-5, gradients' norms within 1e-4 of themselves, weights within a thousandth
+    """Losses within 1e-5, norms of gradients within 1e-4 of themselves, weights within a thousandth
     of what Adam may have moved them; in the mean, for where a gradient is next to nothing Adam
     steps by the noise in it."""
     assert len(log_of(one)) == len(log_of(other)) == STEPS

@@ -34,7 +34,8 @@ WIDE = 128
 
 def lanes(denoiser: Denoiser) -> int:
     """How many groups of rows may run at once; 1: one after the other, each on all cores."""
-    if denoiser.device.type != "cpu" or denoiser.card.parameters > SMALL:
+    card = denoiser.card
+    if denoiser.device.type != "cpu" or card.parameters > SMALL or card.processes > 1:
         return 1
     return min(torch.get_num_threads(), MOST)
 

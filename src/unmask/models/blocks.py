@@ -202,6 +202,8 @@ class Transformer(nn.Module):
         if body.tied:
             self.head.weight = self.embedding.weight
         self.rotary = Rotary(body, card.max_length)
+        self.key_heads = body.kv_heads
+        """Those of this process (`unmask.models.parallel`)."""
         self.recompute = False
         """Whether backward computes every block again instead of keeping its activations."""
 
@@ -219,7 +221,7 @@ class Transformer(nn.Module):
     def new_store(self, rows: int, length: int) -> KeyValueStore:
         """Room for ``rows`` canvases of up to ``length`` positions."""
         body, weight = self.body, self.embedding.weight
-        size = StoreSize(body.layers, rows, length, body.kv_heads, body.head_width)
+        size = StoreSize(body.layers, rows, length, self.key_heads, body.head_width)
         return KeyValueStore(size, weight.dtype, weight.device)
 
     def forward(

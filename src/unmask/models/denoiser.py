@@ -21,7 +21,7 @@ class ModelCard:
     ``logit_shift`` is 1 for models whose row ``i - 1`` speaks about token ``i`` (Dream, and every
     autoregressive model), else 0. ``span`` says how far a position looks: None to both ends of the
     text; n to the end of its own block of n (position // n, counted from the start of the text) and
-    at all before it. 1 is causal.
+    at all before it. 1 is causal. ``processes``: that share the model, a part each.
     """
 
     name: str
@@ -34,6 +34,7 @@ class ModelCard:
     logit_shift: int = 0
     span: int | None = None
     parameters: int = 0
+    processes: int = 1
 
     @property
     def causal(self) -> bool:
@@ -44,7 +45,8 @@ class ModelCard:
 class Denoiser(Protocol):
     """One forward pass. Implementations keep no state between calls besides ``store``.
 
-    Calls about different rows may run at the same time.
+    Calls about different rows may run at the same time, unless several processes share the model:
+    then each of them has to make the same calls in the same order.
     """
 
     card: ModelCard

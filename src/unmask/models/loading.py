@@ -21,6 +21,7 @@ from torch import Tensor
 from unmask import catalogue
 from unmask.errors import CheckpointError, InputError, PromptError
 from unmask.files import read_object, reason_of
+from unmask.models import parallel as parallels
 from unmask.models import weights
 from unmask.models.blocks import Transformer
 from unmask.models.denoiser import ModelCard
@@ -95,25 +96,35 @@ def check_ids(token_ids: list[int], card: ModelCard) -> list[int]:
     return [int(token) for token in token_ids]
 
 
-def load(name: str | Path, device: str = "auto", dtype: str = "auto") -> Model:
+def load(
+    name: str | Path, device: str = "auto", dtype: str = "auto", *, parallel: bool = False
+) -> Model:
     """Load a built-in model (``tiny``, ``tiny-ar``), a checkpoint folder or a hub id (org/name).
 
     ``device``: auto, cpu, cuda, cuda:1, mps. ``dtype``: auto (bfloat16 on a GPU, else float32),
-    float32, bfloat16 or float16.
+    float32, bfloat16 or float16. ``parallel``: the processes that torchrun started hold a part of
+    the model each; all of them have to make the same calls (`unmask.models.parallel`).
 
     Raises:
-        InputError: an unknown name, device or dtype.
+        InputError: an unknown name, device or dtype; processes that cannot share the model.
         CheckpointError: the folder cannot become a model; the message names file, field or tensor.
     """
-    where = pick_device(device)
+    where, count = pick_device(device), 1
+    if parallel:
+        where, count = parallels.own_device(where), parallels.processes()
     kind = pick_dtype(dtype, where)
     folder = find_folder(str(name))
     model, names = _unfilled(folder, str(name))
     denoiser = model.denoiser
+    if parallel:
+        parallels.check(denoiser.body, count)
+        parallels.cut(denoiser, count, where)
     weights.fill(denoiser, folder, names, where, kind)
+    size = sum(weight.numel() for weight in denoiser.parameters())
+    if parallel:
+        parallels.settle(denoiser, count)
     denoiser.join()
-    count = sum(weight.numel() for weight in denoiser.parameters())
-    denoiser.card = replace(denoiser.card, parameters=count)
+    denoiser.card = replace(denoiser.card, parameters=size, processes=count)
     return model
 
 

@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from unmask.errors import CheckpointError
 from unmask.files import read_object
 from unmask.models.blocks import Transformer
+from unmask.models.parallel import part_of
 
 
 def fill(
@@ -29,15 +30,16 @@ def fill(
     loaded: dict[str, torch.Tensor] = {}
     for path in shards(folder):
         for name, tensor in _tensors(path, names, wanted, device):
-            loaded[names[name]] = tensor.to(dtype)
+            loaded[names[name]] = part_of(tensor.to(dtype), wanted[names[name]])
     missing = [theirs for theirs, ours in names.items() if ours not in loaded]
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise CheckpointError(f"{folder}: tensor {missing[0]!r}{more} is missing")
+    together = model.head.weight is model.embedding.weight
     if model.body.tied:
-        loaded["head.weight"] = loaded["embedding.weight"]
+        loaded["head.weight"] = part_of(loaded["embedding.weight"], model.head.weight)
     model.load_state_dict(loaded, assign=True)
-    if model.body.tied:
+    if together:
         model.head.weight = model.embedding.weight
     model.requires_grad_(requires_grad=False)
 
