@@ -8,6 +8,7 @@ import signal
 import threading
 from dataclasses import asdict
 from functools import partial
+from uuid import uuid4
 
 import numpy as np
 import pytest
@@ -42,12 +43,17 @@ PLAN = replicas.Plan(("tiny-fast", "cpu", "auto"), ServerSettings("tiny-fast"))
 
 @pytest.fixture(scope="module")
 def cluster():
-    ray.init(  # CPUs in name: workers of one test go while those of the next come
-        address="local", num_cpus=4, include_dashboard=False,
-        log_to_driver=False, logging_level=logging.ERROR,
-    )  # fmt: skip
-    yield ray
-    ray.shutdown()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("RAY_worker_niceness", "0")  # 15 lets other tests starve them
+        patch.setenv("RAY_AUTH_TOKEN", uuid4().hex)  # or Ray leaves one in the home folder
+        # CPUs in name: workers of one test go while those of the next come.
+        ray.init(
+            address="local", num_cpus=4, include_dashboard=False,
+            log_to_driver=False, logging_level=logging.ERROR,
+        )  # fmt: skip
+        yield ray
+        ray.shutdown()
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +142,7 @@ def test_a_file_of_records_is_the_same_to_both_ways(tmp_path):
 
 
 @pytest.mark.usefixtures("cluster")
-def test_a_batch_is_answered_by_workers(model, tmp_path):
+def test_a_batch_is_answered_by_a_worker(model, tmp_path):
     texts = [QUESTION.format(number) for number in range(2, 10)]
     given, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
     with given.open("w") as file:
@@ -144,8 +150,8 @@ def test_a_batch_is_answered_by_workers(model, tmp_path):
             body = {"messages": [{"role": "user", "content": text}], "max_tokens": 96}
             line = {"custom_id": str(number), "url": "/v1/chat/completions", "body": body}
             print(json.dumps(line), file=file)
-    command = ["batch", str(given), str(out), "--slots", "1", "--ray", "--device", "cpu"]
-    assert main(command) == 0
+    command = ["batch", str(given), str(out), "--slots", "1", "--device", "cpu"]
+    assert main([*command, "--ray", "--workers", "1"]) == 0
     lines = [json.loads(line) for line in out.read_text().splitlines()]
     found = {line["custom_id"]: line["response"] for line in lines}
     assert len(lines) == len(found) == 9
@@ -170,7 +176,7 @@ def test_work_that_ends_every_worker_is_given_up(cluster):
 
     with (
         Pool(cluster, dict, workers=1, least=1, num_cpus=1) as pool,
-        pytest.raises(ClusterError, match="3 workers were lost one after another"),
+        pytest.raises(ClusterError, match="2 workers were lost one after another"),
     ):
         list(pool(die, {1: None}))
 

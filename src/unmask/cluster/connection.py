@@ -44,7 +44,7 @@ def connected(address: str) -> Iterator[Any]:
     except (OSError, RuntimeError, ValueError) as error:
         raise InputError(
             f"ray={address!r} cannot be joined ({str(error).splitlines()[0]}); type ray status "
-            "there to see whether it runs, or leave the address out for a cluster on this machine"
+            "to see whether it runs and lets you in (RAY_AUTH_MODE=token where it asks for one)"
         ) from None
     try:
         yield ray

@@ -16,8 +16,8 @@ from unmask.cluster.spread import Answer, Item, Key, Replica, Work
 from unmask.cluster.worker import Worker
 from unmask.errors import ClusterError, UnmaskError
 
-PATIENCE = 2
-"""Workers that may be lost with no answer in between, besides all at once (a machine that went)."""
+PATIENCE = 1
+"""All workers may be lost with no answer in between (a machine that went), but not so many more."""
 
 
 class Task(NamedTuple):
