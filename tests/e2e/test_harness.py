@@ -173,6 +173,21 @@ def test_answers_stop_before_a_stop_string_and_keep_their_order(tiny):
     assert cut[0] != whole[0]
 
 
+def test_decoding_ends_at_a_stop_string(tiny):
+    """vanilla writes a token a forward, block by block: here the second block has no need to be."""
+    forwards, own = [], wrapped(tiny, preset="vanilla", block_length=16)
+    hook = tiny.denoiser.register_forward_hook(lambda *_: forwards.append(1))
+    texts = {}
+    for stop in ("§", "apples"):
+        forwards.clear()
+        wish = {"max_gen_toks": 48, "until": [stop]}
+        [text] = own.generate_until(asked((CHAT.format(SUM), wish)), disable_tqdm=True)
+        texts[stop] = text, len(forwards)
+    hook.remove()
+    assert texts["§"][1] == 48
+    assert texts["apples"] == (texts["§"][0].split("apples")[0], 16)
+
+
 def test_repeated_draws_differ_and_can_be_repeated(tiny):
     sampled = {"max_gen_toks": 32, "do_sample": True, "temperature": 4.0, "until": []}
     requests = asked(*[(CHAT.format(SUM), sampled)] * 3)
