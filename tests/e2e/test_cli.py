@@ -93,6 +93,7 @@ def test_models_lists_built_in_models_and_families():
         assert name in shown
 
 
+@pytest.mark.slow
 def test_bench_json_has_a_row_for_every_decoder():
     done = unmask("bench", "--task", "sudoku", "--count", 1, "--rounds", 1, "--json")
     assert done.returncode == 0, done.stderr
@@ -106,6 +107,7 @@ def test_bench_json_has_a_row_for_every_decoder():
     assert rows["fast-dllm, dual cache"]["fed_positions"] < rows["vanilla"]["fed_positions"] / 4
 
 
+@pytest.mark.slow
 def test_bench_prints_a_table():
     done = unmask("bench", "--task", "sudoku", "--count", 1, "--rounds", 1)
     assert "tokens/s" in done.stdout
