@@ -11,7 +11,8 @@ UnmaskError
 └── TrainError        training came to nothing (a loss that is no number)
 
 Every message says what was given, what is allowed and what to type instead. The command line prints
-it as one line and exits with 2; the server answers 400.
+it as one line and exits with 2; the server answers 400 to bad input, 429 when it is busy, 503 when
+it closes and 500 to the rest.
 """
 
 from __future__ import annotations

@@ -1,28 +1,22 @@
-"""unmask batch as a process: OpenAI's batch format, resumed without a lost or doubled answer."""
+"""unmask batch: OpenAI's batch format, resumed without a lost or doubled answer."""
 
 import json
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
 
+import commands
 from unmask import generate
+from unmask.files import growing
 from unmask.models.loading import load
 
 pytest.importorskip("fastapi")
 QUESTION = "Mia has {} apples. She buys 7 apples. How many apples does Mia have now?"
 
 
-def command(*arguments):
-    return [sys.executable, "-m", "unmask", "batch", *map(str, arguments)]
-
-
 def batch(*arguments):
-    return subprocess.run(
-        command(*arguments), check=False, capture_output=True, text=True, timeout=300
-    )
+    return commands.unmask("batch", *arguments)
 
 
 def request(name, text="Hello", url="/v1/chat/completions", **more):
@@ -60,9 +54,10 @@ def test_answers_are_those_of_generate(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_an_interrupted_batch_goes_on(how, tmp_path):
-    asked = [request(str(number), QUESTION.format(number), preset="vanilla") for number in range(8)]
+    how_long = {"preset": "vanilla", "max_tokens": 64}
+    asked = [request(str(number), QUESTION.format(number), **how_long) for number in range(6)]
     given = write(tmp_path / "in.jsonl", asked), tmp_path / "out.jsonl", "--slots", 1
-    running = subprocess.Popen(command(*given), stderr=subprocess.PIPE, text=True)
+    running = commands.started("batch", *given)
     deadline = time.monotonic() + 120
     while not (given[1].exists() and given[1].read_bytes().count(b"\n") >= 2):
         assert running.poll() is None
@@ -75,7 +70,7 @@ def test_an_interrupted_batch_goes_on(how, tmp_path):
     done = batch(*given)
     assert done.returncode == 0, done.stderr
     assert given[1].read_bytes().startswith(before[: before.rindex(b"\n")])
-    assert sorted(line["custom_id"] for line in lines(given[1])) == [str(n) for n in range(8)]
+    assert sorted(line["custom_id"] for line in lines(given[1])) == [str(n) for n in range(6)]
 
 
 @pytest.mark.parametrize(
@@ -109,8 +104,16 @@ def test_odd_bodies_are_refused_and_many_choices_are_not(tmp_path):
 
 def test_an_output_of_something_else_is_kept(tmp_path):
     given = write(tmp_path / "in.jsonl", [request("a")]), tmp_path / "out.jsonl"
-    for text in ("notes\n", '{"id": "batch_req_0", "custom_id": "a"}\n', "half"):
+    for text in ("notes\n", '{"id": "batch_req_0", "custom_id": "a"}\n', "half", "a\nb"):
         given[1].write_text(text)
         done = batch(*given)
         assert done.returncode == 2
         assert given[1].read_text() == text
+
+
+def test_an_output_that_another_run_writes_is_refused(tmp_path):
+    given = write(tmp_path / "in.jsonl", [request("a")]), tmp_path / "out.jsonl"
+    with growing(given[1]):
+        done = batch(*given)
+    assert done.returncode == 2
+    assert "is being written by another run" in done.stderr

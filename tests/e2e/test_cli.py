@@ -1,4 +1,4 @@
-"""The command line as a process."""
+"""The command line: what it prints and writes, and how it ends."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 
 import pytest
+
+from commands import as_process, line, unmask
 
 QUESTION = "Mia has 12 apples. She buys 7 apples. How many apples does Mia have now?"
 KEYS = {
@@ -27,15 +29,8 @@ sys.exit(run())
 """
 
 
-def unmask(*arguments, **options):
-    command = [sys.executable, "-m", "unmask", *map(str, arguments)]
-    return subprocess.run(
-        command, check=False, capture_output=True, text=True, timeout=300, **options
-    )
-
-
 def test_generate_prints_the_answer_and_a_line_of_figures():
-    done = unmask("generate", QUESTION)
+    done = as_process("generate", QUESTION)
     assert done.returncode == 0, done.stderr
     answer, figures = done.stdout.splitlines()
     assert answer.endswith("The answer is 19.")
@@ -87,7 +82,7 @@ def test_a_saved_trajectory_can_be_inspected(tmp_path):
 
 
 def test_chat_answers_line_by_line():
-    done = unmask("chat", input=f"{QUESTION}\n\n")
+    done = as_process("chat", input=f"{QUESTION}\n\n")
     assert done.returncode == 0, done.stderr
     assert "The answer is 19." in done.stdout
 
@@ -100,7 +95,7 @@ def test_models_lists_built_in_models_and_families():
 
 @pytest.mark.slow
 def test_bench_json_has_a_row_for_every_decoder():
-    done = unmask("bench", "--count", 2, "--rounds", 1, "--json")
+    done = unmask("bench", "--task", "sudoku", "--count", 1, "--rounds", 1, "--json")
     assert done.returncode == 0, done.stderr
     rows = {row["name"]: row for row in json.loads(done.stdout)["rows"]}
     assert set(rows) == {
@@ -114,7 +109,7 @@ def test_bench_json_has_a_row_for_every_decoder():
 
 @pytest.mark.slow
 def test_bench_prints_a_table():
-    done = unmask("bench", "--count", 2, "--rounds", 1)
+    done = unmask("bench", "--task", "sudoku", "--count", 1, "--rounds", 1)
     assert "tokens/s" in done.stdout
     assert "fast-dllm, dual cache" in done.stdout
 
@@ -147,20 +142,10 @@ def test_a_half_written_line_is_dropped_and_answered_again(tmp_path):
 @pytest.mark.slow
 def test_an_interrupted_batch_goes_on_without_loss(tmp_path):
     prompts, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
-    prompts.write_text(f"{json.dumps({'prompt': QUESTION})}\n" * 60)
-    command = [
-        sys.executable,
-        "-m",
-        "unmask",
-        "generate",
-        "--prompts",
-        str(prompts),
-        "--out",
-        str(out),
-    ]
+    prompts.write_text(f"{json.dumps({'prompt': QUESTION})}\n" * 8)
+    command = ["generate", "--prompts", str(prompts), "--out", str(out), "--preset", "vanilla"]
     process = subprocess.Popen(
-        [sys.executable, "-c", HEARING, *command[3:], "--batch-size", "1", "--preset", "vanilla"],
-        stderr=subprocess.DEVNULL,
+        [sys.executable, "-c", HEARING, *command, "--batch-size", "1"], stderr=subprocess.DEVNULL
     )
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and not (out.exists() and out.read_text().count("\n") >= 2):
@@ -168,11 +153,11 @@ def test_an_interrupted_batch_goes_on_without_loss(tmp_path):
     process.send_signal(signal.SIGINT)
     assert process.wait(60) == 130
     done = out.read_text().count("\n")
-    assert 2 <= done < 60
-    again = unmask(*command[3:], "--batch-size", 16, "--preset", "vanilla")
+    assert 2 <= done < 8
+    again = unmask(*command, "--batch-size", 16)
     assert again.returncode == 0, again.stderr
     indices = [json.loads(line)["index"] for line in out.read_text().splitlines()]
-    assert sorted(indices) == list(range(60))
+    assert sorted(indices) == list(range(8))
 
 
 def test_a_file_that_holds_no_answers_is_left_as_it_is(tmp_path):
@@ -194,6 +179,15 @@ def test_answers_of_other_settings_are_not_taken_for_these(tmp_path):
     done = unmask("generate", "--prompts", prompts, "--out", out, "--max-new-tokens", 16)
     assert done.returncode == 2
     assert "no answer to these prompts with these settings" in done.stderr
+
+
+def test_a_settings_file_that_says_something_else_is_other_settings(tmp_path):
+    prompts, out, settings = (tmp_path / name for name in ("in.jsonl", "out.jsonl", "settings"))
+    prompts.write_text(json.dumps({"prompt": QUESTION}))
+    call = ("generate", "--prompts", prompts, "--out", out, "--settings", settings)
+    for preset, status in (("d3llm", 0), ("d3llm", 0), ("dparallel", 2)):
+        settings.write_text(json.dumps({"preset": preset, "overrides": {"max_new_tokens": 8}}))
+        assert unmask(*call).returncode == status
 
 
 LINES = {
@@ -226,14 +220,14 @@ def test_a_trajectory_is_saved_though_nobody_reads_the_answer(tmp_path):
 
 def test_an_output_that_cannot_be_written_is_told_in_one_line():
     with Path("/dev/full").open("w") as full:
-        command = [sys.executable, "-m", "unmask", "generate", "hi", "--max-new-tokens", "8"]
+        command = line("generate", "hi", "--max-new-tokens", 8)
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
 
 
 def test_a_terminal_without_unicode_is_no_error():
-    done = unmask("generate", QUESTION, env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    done = as_process("generate", QUESTION, env={**os.environ, "PYTHONIOENCODING": "ascii"})
     assert done.returncode == 0
     assert "The answer is" in done.stdout
 
@@ -241,9 +235,12 @@ def test_a_terminal_without_unicode_is_no_error():
 @pytest.mark.slow
 def test_tune_writes_settings_that_generate_takes(tmp_path):
     path = tmp_path / "settings.json"
-    done = unmask("tune", "--count", 2, "--out", path, "--json")
+    done = unmask(
+        "tune", "--model", "tiny-fast", "--task", "sudoku", "--count", 1, "--out", path, "--json"
+    )
     found = json.loads(done.stdout)
-    assert found["best"]["tokens_per_second"] > found["base"]["tokens_per_second"]
+    assert found["best"]["forwards"] < found["base"]["forwards"]
+    assert json.loads(path.read_text())["task"] == "sudoku"
     answer = unmask("generate", QUESTION, "--settings", path, "--json")
     assert json.loads(answer.stdout)["preset"] == found["best"]["preset"]
 
@@ -309,11 +306,18 @@ BAD = {
 
 @pytest.mark.parametrize(("arguments", "told"), BAD.values(), ids=BAD)
 def test_bad_input_is_told_in_one_line_with_exit_code_2(arguments, told):
-    done = unmask(*arguments, env={**os.environ, "HF_HUB_OFFLINE": "1"})
+    done = unmask(*arguments)
     assert done.returncode == 2
     assert done.stdout == ""
     assert told in done.stderr
     assert done.stderr.startswith("unmask: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_process_that_got_bad_input_ends_with_2_and_one_line():
+    done = as_process("generate", "hi", "--preset", "fats-dllm")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("unmask: preset='fats-dllm'")
     assert done.stderr.count("\n") == 1
 
 

@@ -1,17 +1,11 @@
-"""harvest, doctor, distill, train and merge as processes, on a tiny checkpoint."""
+"""harvest, doctor, distill, train and merge, on a tiny checkpoint."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 
 from checkpoints import GOLDEN
-
-
-def unmask(*arguments):
-    command = [sys.executable, "-m", "unmask", *map(str, arguments)]
-    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)
+from commands import unmask
 
 
 @pytest.fixture(scope="module")

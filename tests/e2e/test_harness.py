@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import json
 import math
@@ -120,7 +121,9 @@ def command(*line):
 
 
 @pytest.mark.slow
-def test_run_gives_results_and_table(tiny, folder):
+def test_run_gives_results_and_table(tiny, folder, monkeypatch):
+    register = importlib.import_module("lm_eval.tasks")  # one index of its tasks for all four runs
+    monkeypatch.setattr(register, "TaskManager", functools.cache(register.TaskManager))
     request = harness.Request(("unmask_sums",), limit=1, include_path=folder, chat=True)
     found = harness.run(tiny, request, "d3llm", {"threshold": 0.2, "max_new_tokens": 8})
     assert "unmask_sums" in found.table
@@ -132,7 +135,7 @@ def test_run_gives_results_and_table(tiny, folder):
     with pytest.raises(InputError, match="is no folder"):
         harness.run(tiny, harness.Request(("gsm8k",), include_path=folder / "none"))
     with pytest.raises(InputError, match="lm-eval cannot run gsm8k"):  # no network, no data
-        harness.run(tiny, harness.Request(("gsm8k",), limit=1))
+        harness.run(tiny, harness.Request(("gsm8k",), limit=1, include_path=folder))
 
 
 def test_the_registry_finds_the_class():
@@ -171,6 +174,21 @@ def test_answers_stop_before_a_stop_string_and_keep_their_order(tiny):
     )
     assert cut == [text.split(stop)[0] for text in whole]
     assert cut[0] != whole[0]
+
+
+def test_decoding_ends_at_a_stop_string(tiny):
+    """vanilla writes a token a forward, block by block: here the second block has no need to be."""
+    forwards, own = [], wrapped(tiny, preset="vanilla", block_length=16)
+    hook = tiny.denoiser.register_forward_hook(lambda *_: forwards.append(1))
+    texts = {}
+    for stop in ("§", "apples"):
+        forwards.clear()
+        wish = {"max_gen_toks": 48, "until": [stop]}
+        [text] = own.generate_until(asked((CHAT.format(SUM), wish)), disable_tqdm=True)
+        texts[stop] = text, len(forwards)
+    hook.remove()
+    assert texts["§"][1] == 48
+    assert texts["apples"] == (texts["§"][0].split("apples")[0], 16)
 
 
 def test_repeated_draws_differ_and_can_be_repeated(tiny):

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import gzip
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
+from commands import as_process
 from records import answers, sweep
 from unmask.canvas.trajectory import Trajectory
 from unmask.cli.main import main
 
 pytest.importorskip("matplotlib")
-
-
-def unmask(*arguments):
-    command = [sys.executable, "-m", "unmask", *map(str, arguments)]
-    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +27,7 @@ def runs(tmp_path_factory):
 
 def test_a_board_of_two_files_twice_the_same(runs, tmp_path):
     options = ("--format", "svg", "--out")
-    done = unmask("leaderboard", *runs, *options, tmp_path / "one")
+    done = as_process("leaderboard", *runs, *options, tmp_path / "one")
     assert done.returncode == 0, done.stderr
     assert "gsm8k, measured" in done.stdout
     assert "vanilla" in done.stdout
@@ -58,7 +52,7 @@ def test_the_published_board_alone_has_radars(tmp_path, capsys):
 
 def test_a_picture_as_a_process(runs, tmp_path):
     out = tmp_path / "picture.svg"
-    done = unmask("plot", "curves", *runs, "--out", out)
+    done = as_process("plot", "curves", *runs, "--out", out)
     assert done.returncode == 0, done.stderr
     assert "d3llm" in out.read_text()
 

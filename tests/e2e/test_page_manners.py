@@ -26,7 +26,8 @@ def test_an_error_stands_beside_its_field_until_that_is_changed(visit):
     page.fill("#threshold", "")
     run(page)
     assert page.locator(".error:visible").count() == 0
-    page.select_option("#preset", "ar")
+    page.evaluate("location.hash = 'preset=ar&prompt=hi'")
+    page.wait_for_function("document.querySelector('#preset').value === 'ar'")
     page.click("#run")
     page.wait_for_selector(".error:visible")
 
@@ -197,3 +198,13 @@ def test_paper_shows_the_answer_and_no_controls(visit):
     page.emulate_media(media="print")
     assert page.is_hidden(".transport")
     assert page.is_visible(".answer")
+
+
+def test_the_page_offers_what_fits_the_model(visit, tmp_path):
+    with serving(tmp_path / "log", model="tiny-ar") as other:
+        page = visit(url=other.url)
+        page.wait_for_function("document.querySelector('#preset').value === 'ar'")
+        assert page.locator("#preset option").all_inner_texts() == ["ar"]
+        page.fill("#prompt", QUESTION)
+        run(page)
+        assert figure(page, "perForward") == 1

@@ -16,6 +16,7 @@ from pathlib import Path
 import openai
 import pytest
 
+import commands
 import unmask
 from serving import LONG, PATIENCE, QUESTION, serving, until
 
@@ -397,12 +398,7 @@ def test_a_second_signal_ends_it_at_once_and_a_killed_server_starts_again(tmp_pa
 # The command.
 
 
-def refused(*arguments, **environment):
-    done = subprocess.run(
-        [sys.executable, "-m", "unmask", "serve", *map(str, arguments)],
-        check=False, capture_output=True, text=True, timeout=PATIENCE,
-        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
-    )  # fmt: skip
+def sentence(done):
     assert done.returncode == 2, done.stderr
     [line] = done.stderr.splitlines()
     return line
@@ -410,7 +406,7 @@ def refused(*arguments, **environment):
 
 def test_a_port_in_use_is_one_sentence(server):
     port = server.url.rpartition(":")[2]
-    line = refused("--port", port)
+    line = sentence(commands.unmask("serve", "--port", port))
     assert port in line
     assert "in use" in line
 
@@ -428,12 +424,14 @@ def test_a_port_in_use_is_one_sentence(server):
     ],
 )
 def test_bad_options_are_one_sentence(arguments, named):
-    assert named in refused(*arguments)
+    assert named in sentence(commands.unmask("serve", *arguments))
 
 
 def test_without_its_libraries_the_extra_is_named(tmp_path):
     (tmp_path / "fastapi.py").write_text("raise ModuleNotFoundError('no', name='fastapi')")
-    assert "pip install 'unmask[serve]'" in refused(PYTHONPATH=str(tmp_path))
+    paths = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    done = commands.as_process("serve", env={**os.environ, "PYTHONPATH": paths})
+    assert "pip install 'unmask[serve]'" in sentence(done)
 
 
 @pytest.mark.slow

@@ -1,6 +1,8 @@
 """The engine: every answer as if alone, slots freed at once, nobody lost, nobody killed."""
 
 import threading
+import time
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -180,6 +182,25 @@ def test_the_line_has_an_end(start):
     with pytest.raises(BusyError, match="2 requests wait already") as caught:
         engine.submit(rows_of(model, [[0]])[0], Ear())
     assert caught.value.retry_after >= 1
+    for ticket in tickets:
+        engine.cancel(ticket)
+
+
+def test_idle_hours_do_not_lengthen_the_wait(start, monkeypatch):
+    hours, own = [0.0], time.monotonic
+    clock = SimpleNamespace(monotonic=lambda: own() + 3600 * hours[0])
+    monkeypatch.setattr("unmask.engine.engine.time", clock)
+    model = slow_model()
+    engine = start(model, slots=4, waiting=0)
+    for _ in range(3):
+        ear = Ear(most=1)
+        engine.submit(rows_of(model, [[0]])[0], ear)
+        assert ear.wait().reason == "enough"
+        hours[0] += 1
+    tickets = [engine.submit(rows_of(model, [[0]])[0], Ear()) for _ in range(4)]
+    with pytest.raises(BusyError) as caught:
+        engine.submit(rows_of(model, [[0]])[0], Ear())
+    assert caught.value.retry_after < 60
     for ticket in tickets:
         engine.cancel(ticket)
 

@@ -459,6 +459,7 @@ def test_a_wrong_method_is_405_and_a_wrong_path_404(client):
 def test_the_server_names_its_model(client):
     [model] = client.get("/v1/models").json()["data"]
     assert model["id"] == "tiny-fast"
+    assert model["presets"] == ["d3llm", "vanilla", "fast-dllm", "dparallel"]
     assert client.get("/v1/models/tiny-fast").json() == model
 
 

@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from io import BufferedRandom
@@ -18,7 +17,7 @@ from unmask.cli.screen import Screen
 from unmask.cluster.spread import Here
 from unmask.decode.settings import whole_number
 from unmask.errors import InputError
-from unmask.files import FAULTS, reason_of
+from unmask.files import FAULTS, cut_off, growing, whole_lines
 from unmask.models.loading import outline
 from unmask.rows import read
 
@@ -57,14 +56,10 @@ def run(arguments: argparse.Namespace) -> None:
     """Ask what is not answered yet."""
     whole_number("slots", arguments.slots, 1, "a whole number of at least 1")
     requests = requests_of(arguments.input)
-    named = [str(getattr(arguments, name)) for name in ("model", "dtype", "preset", "settings")]
+    named = [arguments.model, arguments.dtype, options.preset(arguments)]
     shared = json.dumps([named, options.overrides(arguments)], sort_keys=True)
     asked = {request["custom_id"]: _identity(shared, request) for request in requests}
-    try:
-        file = os.fdopen(os.open(arguments.output, os.O_RDWR | os.O_CREAT, 0o644), "r+b")
-    except OSError as error:
-        raise InputError(f"{arguments.output} cannot be written: {reason_of(error)}") from None
-    with file:
+    with growing(arguments.output) as file:
         done = _answered(arguments.output, file, asked)
         left = [request for request in requests if request["custom_id"] not in done]
         if left:
@@ -108,7 +103,7 @@ def _identity(shared: str, request: dict[str, Any]) -> str:
 
 def _answered(path: Path, file: BufferedRandom, asked: dict[str, str]) -> set[str]:
     """What the output has already; a half-written last line is cut off."""
-    *lines, torn = file.read().split(b"\n")
+    lines, torn = whole_lines(file)
     done = set()
     for number, line in enumerate(lines, 1):
         try:
@@ -122,11 +117,9 @@ def _answered(path: Path, file: BufferedRandom, asked: dict[str, str]) -> set[st
                 "give another file"
             )
         done.add(name)
-    if torn:
-        if not lines and not torn.startswith(b'{"id": "batch_req_'):
-            raise InputError(f"{path} holds something else; give another file")
-        file.seek(-len(torn), os.SEEK_END)
-        file.truncate()
+    if torn and not lines and not torn.startswith(b'{"id": "batch_req_'):
+        raise InputError(f"{path} holds something else; give another file")
+    cut_off(file, torn)
     return done
 
 

@@ -112,7 +112,9 @@ def run(arguments: argparse.Namespace) -> None:
 def _take(arguments: argparse.Namespace) -> None:
     """Samples from answers that exist already."""
     if arguments.task or arguments.prompts or arguments.check or arguments.attempts > 1:
-        raise InputError("--answers are taken as they are; drop --task, --prompts and --check")
+        raise InputError(
+            "--answers are taken as they are; drop --task, --prompts, --check and --attempts"
+        )
     model = options.load_model(arguments)
     canvas = arguments.max_new_tokens or model.defaults["max_new_tokens"]
     whole_number("max_new_tokens", canvas, 1, "a whole number of at least 1")

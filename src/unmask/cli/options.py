@@ -27,12 +27,12 @@ NUMBERS: dict[str, tuple[type, str, str]] = {
     ),
     "--factor": (float, "X", "for strategy factor, say 1.0"),
     "--delta": (float, "X", "for strategy frechet, say 0.25"),
-    "--steps": (int, "N", "forwards of the answer (fixed_steps)"),
+    "--steps": (int, "N", "forwards of the answer (fixed_steps, margin, random_order)"),
     "--block-add-threshold": (
         float, "X", "share of a block after which the next one enters (pipelined), say 0.1"
     ),
-    "--delay": (int, "N", "forwards until a finished block is kept (delayed)"),
-    "--refresh": (int, "N", "feed everything every N forwards (delayed)"),
+    "--delay": (int, "N", "forwards that a finished block (delayed) or token (sliding) waits"),
+    "--refresh": (int, "N", "feed everything every N forwards (delayed, sliding)"),
     "--horizon": (int, "N", "feed only N blocks of masks behind the open ones"),
 }  # fmt: skip
 
@@ -44,6 +44,11 @@ def add_model(parser: argparse.ArgumentParser, default: str = "tiny") -> None:
         "--model", default=default, metavar="NAME",
         help=f"built-in name, checkpoint folder or hub id (default: {default})",
     )  # fmt: skip
+    add_place(group)
+
+
+def add_place(group: Any) -> None:
+    """--device and --dtype, in a parser or a group of it."""
     group.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
     group.add_argument(
         "--dtype", default="auto",

@@ -11,7 +11,7 @@ import argparse
 import hashlib
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
@@ -43,9 +43,7 @@ def run(arguments: argparse.Namespace) -> None:
     model = options.load_model(arguments)
     preset = options.preset_name(arguments, model)
     waiting = [index for index in range(len(prompts)) if index not in done]
-    rows = [_row(arguments, model, prompts[index], index) for index in waiting]
-    for at, row in enumerate(rows):
-        row.index = at
+    rows = _rows(arguments, model, preset, {index: prompts[index] for index in waiting})
     with _output(arguments.out) as out, progress_bar() as progress:
         task = progress.add_task("prompts", total=len(prompts), completed=len(done))
         for at, result in finished(model, rows, arguments.batch_size):
@@ -56,20 +54,26 @@ def run(arguments: argparse.Namespace) -> None:
             progress.advance(task)
 
 
-def _row(arguments: argparse.Namespace, model: Model, prompt: Prompt, index: int) -> Row:
-    preset, overrides = options.preset(arguments), options.overrides(arguments)
-    try:
-        [row] = prepare(model, [prompt], preset, raw=arguments.raw, overrides=overrides)
-    except PromptError as error:
-        raise PromptError(f"{arguments.prompts}, prompt {index + 1}: {error}") from None
-    return row
+def _rows(
+    arguments: argparse.Namespace, model: Model, preset: str, prompts: Mapping[int, Prompt]
+) -> list[Row]:
+    """A row for every prompt; a bad one is told by its number in the file."""
+    rows, overrides = [], options.overrides(arguments)
+    for at, (index, prompt) in enumerate(prompts.items()):
+        try:
+            [row] = prepare(model, [prompt], preset, raw=arguments.raw, overrides=overrides)
+        except PromptError as error:
+            raise PromptError(f"{arguments.prompts}, prompt {index + 1}: {error}") from None
+        row.index = at
+        rows.append(row)
+    return rows
 
 
 def _questions(arguments: argparse.Namespace, prompts: Sequence[Prompt]) -> list[str]:
     """A hash per prompt of all that its answer depends on."""
-    names = ("model", "dtype", "preset", "settings", "raw")
-    settings = {name: str(getattr(arguments, name)) for name in names}
-    shared = json.dumps([settings, options.overrides(arguments)], sort_keys=True)
+    settings = {name: str(getattr(arguments, name)) for name in ("model", "dtype", "raw")}
+    decoding = [options.preset(arguments), options.overrides(arguments)]
+    shared = json.dumps([settings, *decoding], sort_keys=True)
     return [
         hashlib.sha256((shared + json.dumps(prompt)).encode()).hexdigest()[:16]
         for prompt in prompts

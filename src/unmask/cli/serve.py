@@ -42,11 +42,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "model", nargs="?", default="tiny-fast", metavar="MODEL",
         help="built-in name, checkpoint folder or hub id (default: tiny-fast)",
     )  # fmt: skip
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
-    parser.add_argument(
-        "--dtype", default="auto",
-        help="auto, float32, bfloat16 or float16 (default: bfloat16 on a GPU, else float32)",
-    )  # fmt: skip
+    options.add_place(parser)
     parser.add_argument("--host", default="127.0.0.1", help="address (default: 127.0.0.1)")
     parser.add_argument(
         "--port", type=int, default=8000, metavar="N", help="0 takes a free one (default: 8000)"
@@ -94,19 +90,30 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Serve until a signal comes."""
     try:
-        from unmask.cli import replicas
-        from unmask.server.replicas import Plan
         from unmask.server.run import bind
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("unmask"):
             raise
         raise InputError(f"serving needs {error.name}; type pip install 'unmask[serve]'") from None
     _check(arguments)
-    far = arguments.ray is not None
-    if not far:
+    if arguments.ray is None:
         workers.alone(arguments, "replicas")
     preset, overrides = options.preset(arguments), options.overrides(arguments)
-    bound = bind(arguments.host, arguments.port)
+    with bind(arguments.host, arguments.port) as bound:
+        _open(arguments, bound, preset, overrides)
+
+
+def _open(
+    arguments: argparse.Namespace,
+    bound: socket,
+    preset: str | None,
+    overrides: dict[str, Any],
+) -> None:
+    """Load the model and serve at the address of ``bound``."""
+    from unmask.cli import replicas
+    from unmask.server.replicas import Plan
+
+    far = arguments.ray is not None
     model = outline(arguments.model) if far else options.load_model(arguments)
     policy.make(model.card, preset, overrides, model.defaults)  # a bad default is told now
     settings = _settings(arguments, model, preset, overrides)

@@ -27,7 +27,7 @@ examples:
   unmask generate --settings settings.json "..."
 
 Tried: fast-dllm and d3llm with their caches, and dparallel, each from a careful bar to a bold one.
-The result is a settings file for generate and chat.
+The result is a settings file, which other commands take as --settings.
 """
 
 
@@ -102,7 +102,7 @@ def _write(arguments: argparse.Namespace, best: Rung) -> None:
         best.preset,
         best.overrides,
         model=arguments.model,
-        task=arguments.task,
+        task=arguments.task or "stories",
         measured=best.final.as_object() if best.final else {},
     )
 

@@ -71,7 +71,7 @@ def generate(
     probability; nats for low_entropy), ``factor``, ``delta``, ``steps`` (forwards of the whole
     answer; without a bar it means fixed_steps), ``temperature``, ``top_p``, ``top_k``, ``seed`` (of
     every row), ``early_stop``, ``compat``, ``block_add_threshold`` (a share, for pipelined),
-    ``delay`` and ``refresh`` (forwards, for delayed), ``horizon`` (blocks).
+    ``delay`` and ``refresh`` (forwards, for delayed and sliding), ``horizon`` (blocks).
 
     Raises:
         InputError: a setting or prompt that cannot be; the message says what to type instead.

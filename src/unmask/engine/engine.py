@@ -262,7 +262,7 @@ class Engine:
         ran = now - ticket.started if ticket.started else 0.0
         self._ended[reason] += 1
         if reason in ("done", "enough"):
-            self._recent.append(now)
+            self._recent.append(self._busy)
         waited = (ticket.started or now) - ticket.submitted
         cached = ticket.cached_positions
         outcome = Outcome(ticket.row, reason, waited, ticket.first, ran, cached, error)
@@ -288,8 +288,9 @@ class Engine:
             self._changed.notify_all()
 
     def _wait_ahead(self) -> float:
-        """Seconds until a place in the line may be free, by the pace of the last requests."""
+        """Seconds until a place in the line may be free: computing time from one end to the next,
+        over the last requests. Idle hours between them say nothing about a full line."""
         if len(self._recent) < 2:
             return 1.0
         pace = (self._recent[-1] - self._recent[0]) / (len(self._recent) - 1)
-        return min(60.0, max(1.0, pace * self.slots))
+        return min(60.0, max(1.0, pace))

@@ -27,10 +27,12 @@ from unmask.decode.generate import finished
 from unmask.decode.prompts import canvas_of, codec_of
 from unmask.decode.step import Row
 from unmask.errors import InputError
+from unmask.evaluate.ending import ending
 from unmask.evaluate.harness_options import Wanted, read_options, read_wanted, seed_of
 from unmask.evaluate.likelihood import Likelihood, Pair, log_likelihoods
 from unmask.evaluate.questions import cut
 from unmask.text.chat import ChatTemplate
+from unmask.text.frontier import Frontier
 
 LOG = logging.getLogger(__name__)
 
@@ -163,10 +165,14 @@ class UnmaskLM(TemplateLM):  # type: ignore[misc]  # untyped
         # Longest first, so that neighbours are of one length.
         order = sorted(range(len(rows)), key=lambda at: -len(rows[at].canvas))
         ordered = [replace(rows[at], index=place) for place, at in enumerate(order)]
+        frontiers = [
+            Frontier(self.codec, self.model.card.end_ids, wanted[at].stops) for at in order
+        ]
+        watch = ending(ordered, frontiers, self.model.card.pad_id)
         texts = [""] * len(rows)
         hidden = disable_tqdm or self.rank != 0
         with tqdm(total=len(rows), disable=hidden, desc="unmask generates") as bar:
-            for place, result in finished(self.model, ordered, self.effort.batch_size):
+            for place, result in finished(self.model, ordered, self.effort.batch_size, watch):
                 at = order[place]
                 texts[at] = cut(result.text or "", wanted[at].stops)
                 self.cache_hook.add_partial("generate_until", requests[at].args, texts[at])

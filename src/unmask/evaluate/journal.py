@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedRandom
@@ -12,7 +10,7 @@ from pathlib import Path
 
 from unmask.errors import InputError
 from unmask.evaluate.record import Record, of_row
-from unmask.files import FAULTS, reason_of
+from unmask.files import FAULTS, cut_off, growing, reason_of, whole_lines
 
 
 class Journal:
@@ -42,28 +40,19 @@ def opened(path: Path) -> Iterator[Journal]:
         raise InputError(f"out={str(path)!r} would be read as another format; end it in .jsonl")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o644), "r+b")
     except OSError as error:
         raise InputError(f"out={str(path)!r} cannot be written: {reason_of(error)}") from None
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise InputError(
-                f"out={str(path)!r} is being written by another run; wait or give another file"
-            ) from None
+    with growing(path) as file:
         yield Journal(file, _whole(path, file))
 
 
 def _whole(path: Path, file: BufferedRandom) -> list[Record]:
     """The records; what a killed run left half written goes."""
-    *lines, torn = file.read().split(b"\n")
+    lines, torn = whole_lines(file)
     found = [_record(path, number, line) for number, line in enumerate(lines, 1)]
-    if torn:
-        if not lines and not torn.startswith(b'{"task": '):
-            raise InputError(f"{path} holds no records of unmask eval; give another file")
-        file.seek(-len(torn), os.SEEK_END)
-        file.truncate()
+    if torn and not lines and not torn.startswith(b'{"task": '):
+        raise InputError(f"{path} holds no records of unmask eval; give another file")
+    cut_off(file, torn)
     return found
 
 

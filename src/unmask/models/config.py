@@ -49,6 +49,15 @@ def flag(config: Mapping[str, Any], field: str) -> bool:
     return value
 
 
+def only(config: Mapping[str, Any], required: Mapping[str, Any]) -> None:
+    """Whether the fields of ``required`` that are there have the one value that is supported."""
+    for field, value in required.items():
+        if config.get(field, value) != value:
+            raise CheckpointError(
+                f"config.json: {field}={config[field]!r}, only {value!r} is supported"
+            )
+
+
 def token(config: Mapping[str, Any], field: str, vocabulary: int) -> int:
     """A token id."""
     value = config[field]

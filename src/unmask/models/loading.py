@@ -99,7 +99,8 @@ def check_ids(token_ids: list[int], card: ModelCard) -> list[int]:
 def load(
     name: str | Path, device: str = "auto", dtype: str = "auto", *, parallel: bool = False
 ) -> Model:
-    """Load a built-in model (``tiny``, ``tiny-ar``), a checkpoint folder or a hub id (org/name).
+    """Load a built-in model (``tiny``, ``tiny-fast``, ``tiny-ar``), a checkpoint folder or a hub id
+    (org/name).
 
     ``device``: auto, cpu, cuda, cuda:1, mps. ``dtype``: auto (bfloat16 on a GPU, else float32),
     float32, bfloat16 or float16. ``parallel``: the processes that torchrun started hold a part of

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from fastapi import APIRouter
 from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from unmask.errors import ClosingError
+from unmask.decode import policy
+from unmask.decode.presets import PRESETS
+from unmask.errors import ClosingError, InputError
 from unmask.server import examples
 from unmask.server.errors import json_response
 from unmask.server.service import Service
@@ -45,6 +48,16 @@ def router(service: Service) -> APIRouter:
     return routes
 
 
+def _presets(service: Service) -> list[str]:
+    model, found = service.engine.model, []
+    for name in PRESETS:
+        with contextlib.suppress(InputError):
+            policy.make(model.card, name, {}, model.defaults)
+            found.append(name)
+    usual = service.settings.preset or policy.default_preset(model.card)
+    return sorted(found, key=lambda name: name != usual)
+
+
 def _add_models(routes: APIRouter, service: Service) -> None:
     card, engine = service.engine.model.card, service.engine
     model: dict[str, Any] = {
@@ -55,11 +68,13 @@ def _add_models(routes: APIRouter, service: Service) -> None:
         "family": card.family,
         "parameters": card.parameters,
         "max_model_len": engine.length,
+        "presets": _presets(service),
     }
 
     @routes.get("/v1/models", responses=examples.answers("One model.", {"data": [model]}))
     async def models() -> Response:
-        """The model that is served. `max_model_len`: positions of prompt and answer together."""
+        """The model that is served. `max_model_len`: positions of prompt and answer together;
+        `presets`: those that fit it, the one that is used unasked first."""
         return json_response({"object": "list", "data": [model]})
 
     @routes.get("/v1/models/{name:path}", responses=examples.answers("The model.", model))

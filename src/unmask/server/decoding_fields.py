@@ -39,13 +39,13 @@ class DecodingFields(BaseModel):
     threshold: float | None = Field(None, description="Probability; nats for low_entropy.")
     factor: float | None = Field(None, description="For strategy factor.")
     delta: float | None = Field(None, description="For strategy frechet.")
-    steps: int | None = Field(None, description="Forwards of the whole answer (fixed_steps).")
+    steps: int | None = Field(None, description="Forwards of the whole answer, for fixed quotas.")
     early_stop: bool | None = Field(None, description="Stop at an end token before the first mask.")
     compat: str | None = Field(None, description="reference: replay the reference's quirks.")
     block_add_threshold: float | None = Field(
         None, description="Share of a block after which the next one enters (pipelined)."
     )
-    delay: int | None = Field(None, description="Forwards until a finished block is kept.")
+    delay: int | None = Field(None, description="Forwards that what is finished waits.")
     refresh: int | None = Field(None, description="Feed everything every so many forwards.")
     horizon: int | None = Field(None, description="Feed only so many blocks of masks ahead.")
     user: str | None = Field(None, description="Taken and not used.")

@@ -1,5 +1,5 @@
 """Several blocks in flight, each less decoded than the one before it: what pipelined decoding
-really visits. The references train on a single part-decoded window (d3llm notes, 2.6 g)."""
+really visits. Ours: the references train on a single part-decoded window."""
 
 from __future__ import annotations
 

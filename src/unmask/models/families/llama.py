@@ -8,7 +8,7 @@ from typing import Any
 
 from unmask.errors import CheckpointError
 from unmask.models.blocks import Body
-from unmask.models.config import flag, number, rope_theta, token, whole
+from unmask.models.config import flag, number, only, rope_theta, token, whole
 from unmask.models.denoiser import ModelCard
 from unmask.models.names import llama_like
 
@@ -25,11 +25,7 @@ REQUIRED = {
 
 def body(config: Mapping[str, Any]) -> Body:
     """Sizes from config.json."""
-    for field, value in REQUIRED.items():
-        if config.get(field, value) != value:
-            raise CheckpointError(
-                f"config.json: {field}={config[field]!r}, only {value!r} is supported"
-            )
+    only(config, REQUIRED)
     heads = whole(config, "num_attention_heads")
     found = Body(
         layers=whole(config, "num_hidden_layers"),

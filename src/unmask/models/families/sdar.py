@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from unmask.errors import CheckpointError
 from unmask.models.blocks import Body
-from unmask.models.config import flag, number, rope_theta, token, whole
+from unmask.models.config import flag, number, only, rope_theta, token, whole
 from unmask.models.denoiser import ModelCard
 from unmask.models.names import llama_like
 
@@ -28,11 +27,7 @@ REQUIRED = {
 
 def body(config: Mapping[str, Any]) -> Body:
     """Sizes from config.json."""
-    for field, value in REQUIRED.items():
-        if config.get(field, value) != value:
-            raise CheckpointError(
-                f"config.json: {field}={config[field]!r}, only {value!r} is supported"
-            )
+    only(config, REQUIRED)
     return Body(
         layers=whole(config, "num_hidden_layers"),
         width=whole(config, "hidden_size"),

@@ -1,4 +1,5 @@
-"""Family ``tiny``: models that ship with the package, `tiny` (masked) and `tiny-ar` (causal)."""
+"""Family ``tiny``: models that ship with the package, `tiny` and `tiny-fast` (masked) and `tiny-ar`
+(causal)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,5 @@
 // What does the user want? The form as a value, as requests, as a link; and errors beside their fields.
 
-export const PRESETS = ["d3llm", "fast-dllm", "dparallel", "vanilla", "ar"];
 const CACHES = ["none", "prefix", "dual", "sliding", "delayed"];
 const SETTINGS = ["max_tokens", "block_length", "temperature", "seed", "threshold", "cache"];
 const PLAIN = ["prompt", "model", "preset", "against", ...SETTINGS, "threshold_b", "cache_b"];
@@ -22,7 +21,7 @@ const EXAMPLES = {
   sudoku: { prompt: "Solve this sudoku: 0 2 1 0 1 0 4 0 3 1 0 0 2 4 0 0" },
   gaps: { prompt: STORY, mode: "infill", parts: GAPS },
 };
-export const START = { mode: "answer", prompt: STORY, preset: "d3llm", against: "vanilla", parts: GAPS };
+const START = { mode: "answer", prompt: STORY, preset: "d3llm", against: "vanilla", parts: GAPS };
 
 const find = (id) => document.getElementById(id);
 const fill = (select, names) =>
@@ -30,7 +29,7 @@ const fill = (select, names) =>
 
 /** Bring the form to life; `changed` is called whenever its value is another one. */
 export function openForm(changed) {
-  for (const id of ["preset", "against"]) fill(find(id), PRESETS.map((name) => [name, name]));
+  offer([START.preset, START.against]);
   for (const id of ["cache", "cache_b"]) {
     fill(find(id), [["", "the decoder's"], ...CACHES.map((name) => [name, name])]);
   }
@@ -55,6 +54,18 @@ export function openForm(changed) {
   };
   find("more").onclick = () => change([...read().parts, 1, ""]);
   find("fewer").onclick = () => change(read().parts.slice(0, Math.max(3, read().parts.length - 2)));
+}
+
+/** Let the user choose among the decoders that fit the model, the usual one first. */
+export function offer(presets) {
+  const asked = new URLSearchParams(location.hash.slice(1));
+  const usual = { preset: presets[0], against: presets.includes(START.against) ? START.against : presets[0] };
+  for (const [id, first] of Object.entries(usual)) {
+    const wanted = asked.get(id) ?? first;
+    const names = presets.includes(wanted) ? presets : [...presets, wanted];
+    fill(find(id), names.map((name) => [name, name]));
+    find(id).value = wanted;
+  }
 }
 
 /** The form as a value. */

@@ -1,7 +1,7 @@
 // What happens when? Asking, listening, drawing: where the parts of the page meet.
 
 import { asCurl, asPython } from "./code.js";
-import { clearErrors, fromHash, openForm, read, requests, showError, toHash, write } from "./form.js";
+import { clearErrors, fromHash, offer, openForm, read, requests, showError, toHash, write } from "./form.js";
 import { panelIn } from "./panel.js";
 import { begin, commit, finish } from "./recording.js";
 import { canvas, models, Refusal } from "./stream.js";
@@ -186,11 +186,13 @@ function openCopies() {
 
 async function nameModels() {
   try {
-    const names = await models(find("key").value);
+    const served = await models(find("key").value);
+    const names = served.map((model) => model.id);
     const wanted = read().model || fromHash(location.hash).model;
     find("model").replaceChildren(...names.map((name) => new Option(name, name)));
     find("model").classList.toggle("only", names.length < 2);
     if (names.includes(wanted)) find("model").value = wanted;
+    offer(served[0].presets);
   } catch (error) {
     showError(error);
   }

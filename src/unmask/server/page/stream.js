@@ -35,10 +35,10 @@ async function refusal(answer) {
   return new Refusal(message + hint, error?.param ?? null, answer.status);
 }
 
-/** Names of the models that the server has. */
+/** The models that the server has. */
 export async function models(key) {
   const answer = await ask("v1/models", { headers: headers(key) });
-  return (await answer.json()).data.map((model) => model.id);
+  return (await answer.json()).data;
 }
 
 /** The events of one answer as [name, data]. Throws a Refusal if the server sends an error. */
