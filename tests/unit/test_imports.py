@@ -10,7 +10,8 @@ from pyarrow import parquet
 from unmask import InputError, load, rows
 from unmask.distill.imports import Import, Refused, imported
 from unmask.distill.shards import Shards, read
-from unmask.verify.checks import boxed, exact, last_box
+from unmask.verify.boxes import last_box
+from unmask.verify.checks import boxed, exact, number
 
 HOW = Import(canvas=24, templated=False, shard_size=2)
 
