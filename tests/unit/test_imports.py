@@ -48,6 +48,16 @@ def test_questions_and_answers(tiny, tmp_path):
     assert taken(tiny, entries, tmp_path)[0] == [], "a second time there is nothing to do"
 
 
+def test_fields_of_other_names(tiny, tmp_path):
+    how = Import(24, templated=False, prompt="problem", answer="solution")
+    entry = {"problem": "Who?", "solution": "Mia", "prompt": "x", "answer": "y"}
+    [named], _ = taken(tiny, [entry], tmp_path / "a", how)
+    [plain], _ = taken(tiny, [{"prompt": "Who?", "answer": "Mia"}], tmp_path / "b")
+    assert named.tokens_L.tolist() == plain.tokens_L.tolist()
+    with pytest.raises(InputError, match=r"row 1: it needs problem and solution$"):
+        taken(tiny, [{"prompt": "Who?", "answer": "Mia"}], tmp_path / "c", how)
+
+
 def test_templated_or_not_is_said_by_the_user(tiny, tmp_path):
     entry = {"prompt": "<|user|>Who?<|answer|>", "answer": "Mia"}
     once, _ = taken(tiny, [entry], tmp_path / "a", Import(24, templated=True))
@@ -125,5 +135,8 @@ def test_checkers():
     assert last_box(r"\boxed{never closed") is None
     assert boxed(r"thus \boxed{1,000 X}", "1000x")
     assert not boxed("1000", "1000"), "the answer has to be in a box"
+    assert number("She has 3 * 4 = 12 of them. The answer is 12.", "3 times 4\n#### 12")
+    assert not number("The answer is 13.", "#### 12")
+    assert not number("nothing", "nothing")
     assert exact(" a b ", "a b")
     assert not exact("a b", "ab")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import asdict, replace
@@ -21,11 +22,11 @@ from unmask.distill.batches import Noise, collate
 from unmask.distill.checkpoint import RunFolder
 from unmask.distill.recipe import Lora, Recipe
 from unmask.distill.shards import Sample, Shards
+from unmask.distill.texts import check_teacher, text_of
 from unmask.distill.texts import load as load_texts
-from unmask.distill.texts import text_of
 from unmask.errors import TrainError
 from unmask.models.blocks import Transformer
-from unmask.models.families import llada
+from unmask.models.families import dream, llada
 from unmask.models.loading import load
 
 RECIPE = Recipe(
@@ -82,6 +83,23 @@ def test_a_batch_of_n_is_n_batches_of_one(model, texts):
         assert parts[0] == pytest.approx(whole[0], rel=1e-5)
         for name, gradient in whole[1].items():
             assert torch.allclose(parts[1][name], gradient, atol=1e-5), name
+
+
+def test_adapters_too_learn_the_same_however_a_batch_is_cut(model, texts):
+    """Spec T10."""
+    base = GOLDEN / f"{model.card.family}-tiny"
+    found = []
+    for micro in (8, 1):
+        denoiser = load(base).denoiser
+        lora.attach(denoiser, base, Lora(4, 8, ("q_proj", "up_proj")))
+        run = train.Run(RECIPE, 10, 0, micro, 10)
+        noised, objectives = train.draws_at(texts, run, 0), train._objectives(RECIPE)
+        tools = (Accelerator(cpu=True), run)
+        train._descend(train.Supervised(denoiser), None, noised, objectives, tools)
+        found.append({n: p.grad for n, p in denoiser.named_parameters() if p.requires_grad})
+    assert any(gradient.abs().max() > 1e-4 for gradient in found[0].values())
+    for name, gradient in found[0].items():
+        assert torch.allclose(found[1][name], gradient, atol=1e-5), name
 
 
 def test_padding_changes_nothing(model, texts):
@@ -216,6 +234,27 @@ def test_the_student_loads_under_the_names_of_its_base(model, texts, tmp_path):
     assert keys[0] == keys[1]
 
 
+def test_classes_of_the_reference_are_found_where_their_code_lies(tmp_path):
+    """Either the code is beside the weights, or the student says which hub repository has it."""
+    base = tmp_path / "base"
+    shutil.copytree(GOLDEN / "llada-tiny", base)
+    config = json.loads((base / "config.json").read_text())
+    classes = {
+        "AutoModel": "modeling_llada.LLaDAModelLM", "AutoConfig": "configuration_llada.LLaDAConfig",
+        "AutoTokenizer": ["other/repo--tokenization.Fast", None],
+    }  # fmt: skip
+    (base / "config.json").write_text(json.dumps(config | {"auto_map": classes}))
+    (base / "configuration_llada.py").write_text("x = 1\n")
+    model = load(base)
+    checkpoint.export(model.denoiser, base, tmp_path / "student", code="GSAI-ML/LLaDA")
+    found = json.loads((tmp_path / "student" / "config.json").read_text())
+    hub = {"AutoModel": "GSAI-ML/LLaDA--modeling_llada.LLaDAModelLM"}
+    assert found == config | {"auto_map": classes | hub}
+    assert (tmp_path / "student" / "configuration_llada.py").exists()
+    checkpoint.export(model.denoiser, base, tmp_path / "own", code=str(base))
+    assert json.loads((tmp_path / "own" / "config.json").read_text())["auto_map"] == classes
+
+
 PUBLISHED = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 LLADA = ("q_proj", "k_proj", "v_proj", "attn_out", "ff_proj", "up_proj", "ff_out")
 
@@ -263,17 +302,30 @@ def test_an_adapter_of_something_else_is_refused(tmp_path):
         lora.merge(load(base).denoiser, base, tmp_path)
 
 
-def test_parameters_of_the_published_adapters(tmp_path):
-    """Spec T17: rank 128 on the four of the names that LLaDA-8B has, without weights."""
-    config = json.loads((GOLDEN / "llada-tiny" / "config.json").read_text())
-    config |= {
+SIZES = {
+    llada: {
         "d_model": 4096, "n_heads": 32, "n_kv_heads": 32, "n_layers": 32, "mlp_hidden_size": 12288,
-    }  # fmt: skip
+    },
+    dream: {
+        "hidden_size": 3584, "num_attention_heads": 28, "num_key_value_heads": 4,
+        "num_hidden_layers": 28, "intermediate_size": 18944,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("family", "rank", "count"), [(llada, 128, 167_772_160), (dream, 32, 80_740_352)]
+)
+def test_parameters_of_the_published_adapters(tmp_path, family, rank, count):
+    """Spec T17, without weights: rank 128 on the four of the names that LLaDA-8B has, rank 32 on
+    all seven of Dream-7B."""
+    name = family.__name__.rpartition(".")[2]
+    config = json.loads((GOLDEN / f"{name}-tiny" / "config.json").read_text()) | SIZES[family]
     (tmp_path / "config.json").write_text(json.dumps(config))
     with torch.device("meta"):
-        model = Transformer(llada.body(config), llada.card(config, "llada"))
-        count = lora.attach(model, tmp_path, Lora(128, 128, PUBLISHED), strict=False)
-    assert count == 167_772_160
+        model = Transformer(family.body(config), family.card(config, name))
+        how = Lora(rank, rank, PUBLISHED)
+        assert lora.attach(model, tmp_path, how, strict=family is dream) == count
 
 
 def harvest(folder, card, count=24):
@@ -330,6 +382,19 @@ def test_two_harvests_are_one_data_set(model, tmp_path):
         harvest(tmp_path / name, model.card, 3)
     texts, _ = load_texts([tmp_path / "a", tmp_path / "b"], model.card, 99, keep_wrong=False)
     assert [text.index for text in texts] == [0, 1, 2, 1_000_000, 1_000_001, 1_000_002]
+
+
+def test_a_teacher_whose_ids_mean_other_text_is_refused(tmp_path):
+    """Even if every id is known: digests of the pieces of text are compared."""
+    tiny = load("tiny")
+    ours, theirs = tiny.codec.digest(), "0123456789abcdef"
+    assert ours == load("tiny-fast").codec.digest()
+    for name, vocabulary in (("same", ours), ("other", theirs), ("unknown", None)):
+        Shards(tmp_path / name, {"model": "llama", "vocabulary": vocabulary})
+    check_teacher([tmp_path / "same", tmp_path / "unknown"], tiny.card, ours)
+    check_teacher([tmp_path / "other"], tiny.card, None)
+    with pytest.raises(InputError, match=r"other was harvested with llama, whose token ids mean"):
+        check_teacher([tmp_path / "same", tmp_path / "other"], tiny.card, ours)
 
 
 def test_another_vocabulary_is_refused(model, tmp_path):
