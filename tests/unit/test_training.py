@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from checkpoints import GOLDEN
 from unmask import InputError
 from unmask.cli.main import main
-from unmask.distill import checkpoint, lora, saves, train
+from unmask.distill import checkpoint, lora, saves, session, train
 from unmask.distill.batches import Noise, collate
 from unmask.distill.checkpoint import RunFolder
 from unmask.distill.recipe import Lora, Recipe
@@ -178,6 +178,28 @@ def test_it_learns(texts, model, tmp_path):
     lines = trained(fresh(f"{model.card.family}-tiny"), texts[:8], tmp_path, steps=30)
     assert lines[-1]["loss"] < 0.8 * lines[0]["loss"]
     assert lines[-1]["held_out_loss"] < lines[2]["held_out_loss"]
+
+
+def test_the_held_out_loss_is_that_of_the_model(texts, model, tmp_path):
+    """Token by token from `Model.logits`, with the draws of a look."""
+    held = texts[:3]
+    model.denoiser.requires_grad_(requires_grad=True)
+    run = train.Run(replace(RECIPE, rate=1e-12), 1, 0, 4, 2, look=1)
+    tools = (Accelerator(cpu=True), RunFolder(tmp_path, {}), lambda: {"decode_forwards": 3.5})
+    [line] = train.train(model.denoiser, None, train.Data(texts[3:], held), run, tools)
+    losses, right = [], []
+    for text in held:
+        draw = Noise(run.recipe, 0)(text, 0, 1.0).draw
+        for asked in (draw.hidden_L, draw.rest_L):
+            ids = np.where(asked | draw.blank_L, model.card.mask_id, text.ids_L)
+            with torch.no_grad():
+                logits = model.logits(ids.tolist()).double()
+            for at in np.flatnonzero(asked):
+                losses.append(-logits[at].log_softmax(-1)[text.ids_L[at]].item())
+                right.append(logits[at].argmax().item() == text.ids_L[at])
+    assert line["held_out_loss"] == pytest.approx(np.mean(losses), rel=1e-4)
+    assert line["held_out_right"] == pytest.approx(np.mean(right))
+    assert line["decode_forwards"] == 3.5
 
 
 def test_a_loss_that_is_no_number_names_the_samples_and_keeps_the_save(texts, model, tmp_path):
@@ -395,6 +417,17 @@ def test_a_teacher_whose_ids_mean_other_text_is_refused(tmp_path):
     check_teacher([tmp_path / "other"], tiny.card, None)
     with pytest.raises(InputError, match=r"other was harvested with llama, whose token ids mean"):
         check_teacher([tmp_path / "same", tmp_path / "other"], tiny.card, ours)
+
+
+def test_a_follower_that_does_not_start_is_named(monkeypatch, tmp_path):
+    """Each library raises what it likes: not logged in, say."""
+
+    def refuse(*_, **__):
+        raise RuntimeError("no key\nsee there")
+
+    monkeypatch.setattr(Accelerator, "init_trackers", refuse)
+    with pytest.raises(InputError, match=r"--follow wandb does not start \(no key\); log in"):
+        session._follow(Accelerator(cpu=True), "wandb", tmp_path)
 
 
 def test_another_vocabulary_is_refused(model, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import warnings
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -181,12 +182,14 @@ def accelerator_of(wish: Wish) -> Accelerator:
     where = loading.pick_device(wish.device)
     if where.type == "cuda" and where.index is not None:
         torch.cuda.set_device(where)
-    found = Accelerator(
-        mixed_precision=wish.precision,
-        cpu=where.type == "cpu",
-        log_with=wish.follow,
-        project_dir=str(wish.out) if wish.follow else None,
-    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="`log_with=")  # said below
+        found = Accelerator(
+            mixed_precision=wish.precision,
+            cpu=where.type == "cpu",
+            log_with=wish.follow,
+            project_dir=str(wish.out) if wish.follow else None,
+        )
     if wish.follow and not found.log_with:
         raise InputError(f"--follow {wish.follow} is not installed; pip install {wish.follow}")
     return found
