@@ -1,7 +1,6 @@
 """harvest, doctor, distill, train and merge as processes, on a tiny checkpoint."""
 
 import json
-import os
 import sqlite3
 import subprocess
 import sys

@@ -135,6 +135,16 @@ def test_prompts_that_do_not_fit_are_left_out_and_named(llada):
         fitting(llada, [[7] * 5000], HOW)
 
 
+def test_a_teacher_that_goes_block_by_block_has_births_that_do(llada, tmp_path):
+    """d3LLM's trajectories: one token a forward, and no block before the one on its left."""
+    how = Harvest("vanilla", {"max_new_tokens": 8, "block_length": 4}, batch_size=2, shard_size=2)
+    for sample in harvested(llada, tmp_path, how=how):
+        order = sample.born_L[sample.prompt_length :]
+        assert sorted(order) == list(range(1, 9))
+        assert order[:4].max() < order[4:].min()
+        assert not sample.born_L[: sample.prompt_length].any()
+
+
 def test_the_manifest_holds_one_json_object_a_line(llada, tmp_path):
     harvested(llada, tmp_path)
     lines = [json.loads(line) for line in (tmp_path / MANIFEST).read_text().splitlines()]

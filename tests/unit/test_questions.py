@@ -15,6 +15,7 @@ from unmask.cli import prompt_file
 from unmask.cli.main import main
 from unmask.cli.questions import questions
 from unmask.cli.training import quick_decode
+from unmask.distill import doctor
 from unmask.distill import recipe as recipes
 from unmask.distill.session import Wish, begin
 from unmask.distill.shards import read
@@ -144,6 +145,34 @@ def test_a_look_decodes_the_prompts_that_are_held_out(stories, tmp_path):
     ]
     assert found["decode_right"] == sum(same) / 2 > 0
     assert asdict(session.sorting)["wrong"] >= 1
+
+
+@pytest.mark.slow
+def test_the_doctor_weighs_memory(stories, tmp_path, monkeypatch):
+    """A teacher's weights and Adam's moments come on top of what a micro-batch showed."""
+    assert harvest(stories) == 0
+    found = {}
+    for name, changes in (
+        ("alone", {}),
+        ("taught", {"objectives": "{divergence=1.0, cross_entropy=1.0}"}),
+    ):
+        recipe = recipes.read("student-tiny", {"batch": "8"} | changes)
+        wish = Wish(recipe, "tiny-fast", (stories / "out",), tmp_path / name, micro=2)
+        session = begin(wish)
+        monkeypatch.setattr(doctor, "_peak_and_room", lambda _: (2**30, 2 * 2**30))
+        rows = {one.what: one for one in doctor.examine(session)}
+        assert not rows["at its peak"].trouble
+        found[name] = float(rows["at its peak"].value.partition(" of ")[0])
+        monkeypatch.setattr(doctor, "_peak_and_room", lambda _: (2**31, 2**30))
+        rows = {one.what: one for one in doctor.examine(session)}
+        assert "lower --micro-batch" in rows["at its peak"].trouble
+    weights = session.trainable * 4 / 2**30
+    assert found["alone"] == pytest.approx(1 + 2 * weights, abs=0.006)
+    assert found["taught"] == pytest.approx(1 + 3 * weights, abs=0.006)
+    monkeypatch.undo()
+    peak, room = doctor._peak_and_room(session.student.denoiser.device)
+    assert peak > session.trainable * 4
+    assert room > 2**20
 
 
 def test_the_bar_remembers_more_than_half_a_minute():

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from unmask.cluster.spread import Spread
+from unmask.decode import policy
 from unmask.decode.generate import Result, finished, prepare
-from unmask.decode.prompts import Prompt
+from unmask.decode.prompts import Prompt, canvas_of
 from unmask.distill.shards import Sample, Shards
 from unmask.errors import PromptError
 from unmask.models.loading import Model
@@ -72,10 +73,11 @@ def fitting(
     Raises:
         InputError: a setting cannot be, or no prompt is left.
     """
+    shared = policy.make(model.card, how.preset, how.overrides, model.defaults)
     fit, why = {}, []
     for index, prompt in enumerate(prompts):
         try:
-            prepare(model, [prompt], how.preset, raw=how.raw, overrides=how.overrides)
+            canvas_of(model, prompt, shared.settings.max_new_tokens, raw=how.raw)
         except PromptError as error:
             why.append(f"prompt {index + 1}: {error}")
         else:
