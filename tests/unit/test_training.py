@@ -15,6 +15,7 @@ from accelerate import Accelerator
 from safetensors.torch import load_file
 
 from checkpoints import GOLDEN
+from ranks import together
 from unmask import InputError
 from unmask.cli.main import main
 from unmask.distill import checkpoint, lora, saves, session, train
@@ -143,15 +144,38 @@ def test_recomputing_gives_the_same_gradients(model, texts):
     assert all(torch.equal(kept[name], again[name]) for name in kept)
 
 
-def trained(denoiser, texts, folder, *, steps=6, stop=None, recipe=RECIPE):
+def trained(denoiser, texts, folder, *, steps=6, stop=None, recipe=RECIPE, precision="no"):
     run = train.Run(recipe, steps, 0, 4, 2, 3)
-    tools = (Accelerator(cpu=True), RunFolder(folder, {"x": 1}), None)
+    accelerator = Accelerator(cpu=True, mixed_precision=precision)
+    tools = (accelerator, RunFolder(folder, {"x": 1}), None)
     lines = []
     for line in train.train(denoiser, None, train.Data(texts, texts[:4]), run, tools):
         lines.append(line)
         if line["step"] == stop:
             break
     return lines
+
+
+def in_half(out):
+    """A process of its own: accelerate keeps to one precision in each."""
+    card = load(GOLDEN / "llada-tiny").card
+    texts = [text_of(sample, card) for sample in samples(card)]
+    for line in trained(denoiser := fresh("llada-tiny"), texts, out, precision="bf16"):
+        assert line["loss"] < 100
+    assert {weight.dtype for weight in denoiser.parameters()} == {torch.float32}
+
+
+def test_products_in_bfloat16(tmp_path):
+    """Near the losses of fp32, and not the same; weights, moments and losses stay in fp32."""
+    assert together(1, in_half, tmp_path / "half") == [0]
+    card = load(GOLDEN / "llada-tiny").card
+    texts = [text_of(sample, card) for sample in samples(card)]
+    whole = trained(fresh("llada-tiny"), texts, tmp_path / "whole")
+    half = [json.loads(line) for line in (tmp_path / "half" / "log.jsonl").read_text().splitlines()]
+    assert [line["loss"] for line in half] == pytest.approx(
+        [line["loss"] for line in whole], rel=0.05
+    )
+    assert half[0]["loss"] != whole[0]["loss"]
 
 
 def state(folder):
