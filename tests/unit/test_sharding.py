@@ -164,6 +164,7 @@ def apart(out):
         sys.exit(5 if "1 of 2 processes do not see the folder" in str(error) else 1)
 
 
+@pytest.mark.slow
 def test_processes_need_one_folder(tmp_path):
     for name in "01":  # as if both had been used before: only what one process writes now tells
         RunFolder(tmp_path / name / "run", {"x": 1})

@@ -165,6 +165,7 @@ def in_half(out):
     assert {weight.dtype for weight in denoiser.parameters()} == {torch.float32}
 
 
+@pytest.mark.slow
 def test_products_in_bfloat16(tmp_path):
     """Near the losses of fp32, and not the same; weights, moments and losses stay in fp32."""
     assert together(1, in_half, tmp_path / "half") == [0]

@@ -129,6 +129,7 @@ def exported(out):
         sys.exit(FULL if "cannot be written" in str(error) else 1)
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_no_half_of_a_student(tmp_path):
     (tmp_path / "student").mkdir()
     (tmp_path / "student" / "old").touch()
