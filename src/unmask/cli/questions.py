@@ -33,7 +33,7 @@ def questions(
         prompts = prompt_file.read(arguments.prompts, arguments.prompt_field)
         return prompts[: arguments.count], _checker(arguments) if arguments.check else None, {}
     if arguments.check or arguments.prompt_field or arguments.answer_field:
-        raise InputError("--check and fields are for --prompts; a --task has its own")
+        raise InputError("--check is for --prompts, and so are the fields; a --task has its own")
     task = tasks.find(arguments.task)
     if not isinstance(task.source, Generated):
         raise InputError(
