@@ -111,13 +111,14 @@ def test_a_harvest_goes_on_in_the_other_way(pool, model, tmp_path):
 
     limits = {"max_new_tokens": 96}
     how = Harvest("d3llm", limits, batch_size=2, shard_size=4, attempts=2, check=check)
-    list(harvest(Here(model, how.shard_size), prompts, Shards(tmp_path / "one", {}), how))
-    running = harvest(pool, prompts, Shards(tmp_path / "two", {}), how)
+    asked = dict(enumerate(prompts))
+    list(harvest(Here(model, how.shard_size), asked, Shards(tmp_path / "one", {}), how))
+    running = harvest(pool, asked, Shards(tmp_path / "two", {}), how)
     next(running)
     running.close()
     assert len(Shards(tmp_path / "two", {}).done()) == how.shard_size
-    list(harvest(pool, prompts[:16], Shards(tmp_path / "two", {}), how))
-    list(harvest(Here(model, how.shard_size), prompts, Shards(tmp_path / "two", {}), how))
+    list(harvest(pool, dict(enumerate(prompts[:16])), Shards(tmp_path / "two", {}), how))
+    list(harvest(Here(model, how.shard_size), asked, Shards(tmp_path / "two", {}), how))
     one, two = (
         sorted(read(tmp_path / name), key=lambda sample: sample.index) for name in ("one", "two")
     )

@@ -1,12 +1,14 @@
 """The llama family against transformers, on random weights: causal, and with full attention."""
 
 import json
+import warnings
 
 import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from unmask import CheckpointError, generate, load
+from unmask.distill import checkpoint
 
 SIZES = {
     "hidden_size": 36, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 3,
@@ -56,6 +58,23 @@ def test_full_attention(theirs, tmp_path):
     assert not ours.card.causal
     [result] = generate(ours, [IDS], "d3llm", max_new_tokens=16, block_length=4, threshold=0.5)
     assert 63 not in result.token_ids
+
+
+def test_a_student_loads_in_transformers(theirs, tmp_path):
+    """Names, tied or not, and number type are those of the base."""
+    saved(theirs, tmp_path / "base", model_type="llama-a2d", mask_token_id=63)
+    model = load(tmp_path / "base", "cpu")
+    with torch.no_grad():
+        for weight in model.denoiser.parameters():
+            weight.add_(0.01)
+    checkpoint.export(model.denoiser, tmp_path / "base", tmp_path / "student")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # llama-a2d is our name for a llama that sees everything
+        student = LlamaForCausalLM.from_pretrained(tmp_path / "student").eval()
+    everything = torch.zeros(1, 1, len(IDS), len(IDS))
+    with torch.no_grad():
+        raw = student(torch.tensor([IDS]), attention_mask=everything).logits[0]
+    assert torch.allclose(model.logits(IDS)[1:], raw[:-1], atol=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from doubles import FakeDenoiser, model_of, sure_of
 from unmask import InputError, generate
 from unmask.cluster.spread import Here
-from unmask.distill.harvest import Harvest, Tally, harvest
+from unmask.distill.harvest import Harvest, Tally, fitting, harvest
 from unmask.distill.shards import MANIFEST, Shards, read, read_manifest
 
 PROMPTS = [[5, 6, 7], [9], [1, 2, 3, 4], [8, 8], [3]]
@@ -24,7 +24,7 @@ def here(model):
 
 
 def harvested(model, folder, prompts=PROMPTS, how=HOW):
-    return list(harvest(here(model), prompts, Shards(folder, {"x": 1}), how))
+    return list(harvest(here(model), dict(enumerate(prompts)), Shards(folder, {"x": 1}), how))
 
 
 def test_samples_are_the_answers_of_generate(llada, tmp_path):
@@ -41,7 +41,7 @@ def test_samples_are_the_answers_of_generate(llada, tmp_path):
 
 
 def test_an_interrupted_harvest_goes_on_without_loss_or_repetition(llada, tmp_path):
-    running = harvest(here(llada), PROMPTS, Shards(tmp_path, {"x": 1}), HOW)
+    running = harvest(here(llada), dict(enumerate(PROMPTS)), Shards(tmp_path, {"x": 1}), HOW)
     next(running)
     running.close()  # one shard is stored
     assert Shards(tmp_path, {"x": 1}).done() == {0, 1}
@@ -113,11 +113,36 @@ def test_a_wrong_answer_is_tried_again_a_little_warmer_and_a_right_one_is_not(tm
 
 
 def test_the_tally_counts_what_was_checked(llada, tmp_path):
-    tally = Tally()
-    for sample in harvested(llada, tmp_path, how=replace(HOW, check=lambda index, _: index < 2)):
+    samples = harvested(llada, tmp_path, how=replace(HOW, check=lambda index, _: index < 2))
+    end = int(samples[0].tokens_L[-1])  # as if the first answer had ended with it
+    ended = [end in sample.tokens_L[sample.prompt_length :] for sample in samples]
+    tally = Tally((end,))
+    for sample in samples:
         tally.add(sample)
-    assert (tally.samples, tally.checked, tally.correct) == (5, 5, 2)
-    assert tally.tokens <= 40
+    assert (len(tally.lengths), tally.checked, tally.correct) == (5, 5, 2)
+    assert tally.lengths == [sample.counted for sample in samples]
+    assert tally.endless == ended.count(False)
+    assert tally.kept == sum(ended[:2])
+
+
+def test_prompts_that_do_not_fit_are_left_out_and_named(llada):
+    room = llada.card.max_length - LIMITS["max_new_tokens"]
+    fit, why = fitting(llada, [[5], [7] * (room + 1), [7] * room, [-3]], HOW)
+    assert fit == {0: [5], 2: [7] * room}
+    assert [line.partition(":")[0] for line in why] == ["prompt 2", "prompt 4"]
+    assert "exceed" in why[0]
+    with pytest.raises(InputError, match="prompt 1: 5000 tokens are too many"):
+        fitting(llada, [[7] * 5000], HOW)
+
+
+def test_a_teacher_that_goes_block_by_block_has_births_that_do(llada, tmp_path):
+    """d3LLM's trajectories: one token a forward, and no block before the one on its left."""
+    how = Harvest("vanilla", {"max_new_tokens": 8, "block_length": 4}, batch_size=2, shard_size=2)
+    for sample in harvested(llada, tmp_path, how=how):
+        order = sample.born_L[sample.prompt_length :]
+        assert sorted(order) == list(range(1, 9))
+        assert order[:4].max() < order[4:].min()
+        assert not sample.born_L[: sample.prompt_length].any()
 
 
 def test_the_manifest_holds_one_json_object_a_line(llada, tmp_path):

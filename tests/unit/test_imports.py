@@ -10,7 +10,8 @@ from pyarrow import parquet
 from unmask import InputError, load, rows
 from unmask.distill.imports import Import, Refused, imported
 from unmask.distill.shards import Shards, read
-from unmask.verify.checks import boxed, exact, last_box
+from unmask.verify.boxes import last_box
+from unmask.verify.checks import boxed, exact, number
 
 HOW = Import(canvas=24, templated=False, shard_size=2)
 
@@ -45,6 +46,16 @@ def test_questions_and_answers(tiny, tmp_path):
     assert len(last.tokens_L) == last.prompt_length + 24
     assert last.born_L[last.prompt_length :].tolist() == list(range(1, 25))
     assert taken(tiny, entries, tmp_path)[0] == [], "a second time there is nothing to do"
+
+
+def test_fields_of_other_names(tiny, tmp_path):
+    how = Import(24, templated=False, prompt="problem", answer="solution")
+    entry = {"problem": "Who?", "solution": "Mia", "prompt": "x", "answer": "y"}
+    [named], _ = taken(tiny, [entry], tmp_path / "a", how)
+    [plain], _ = taken(tiny, [{"prompt": "Who?", "answer": "Mia"}], tmp_path / "b")
+    assert named.tokens_L.tolist() == plain.tokens_L.tolist()
+    with pytest.raises(InputError, match=r"row 1: it needs problem and solution$"):
+        taken(tiny, [{"prompt": "Who?", "answer": "Mia"}], tmp_path / "c", how)
 
 
 def test_templated_or_not_is_said_by_the_user(tiny, tmp_path):
@@ -124,5 +135,8 @@ def test_checkers():
     assert last_box(r"\boxed{never closed") is None
     assert boxed(r"thus \boxed{1,000 X}", "1000x")
     assert not boxed("1000", "1000"), "the answer has to be in a box"
+    assert number("She has 3 * 4 = 12 of them. The answer is 12.", "3 times 4\n#### 12")
+    assert not number("The answer is 13.", "#### 12")
+    assert not number("nothing", "nothing")
     assert exact(" a b ", "a b")
     assert not exact("a b", "ab")

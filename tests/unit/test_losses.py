@@ -28,6 +28,18 @@ def test_entropy_in_nats():
     assert loss.entropy(torch.zeros(1, 50)).item() == pytest.approx(torch.tensor(50.0).log().item())
 
 
+@pytest.mark.parametrize(
+    ("nats", "best", "others"),
+    [(0.5, 0.80029010, 1), (0.45, 0.83368176, 1), (0.5, 0.96915666, 126463),
+     (0.45, 0.97243491, 126463)],
+)  # fmt: skip
+def test_what_a_bar_in_nats_means(nats, best, others):
+    """The best token's probability at which a bar passes, against one rival or all of LLaDA's."""
+    rest = torch.full((others,), (1 - best) / others, dtype=torch.float64)
+    log = torch.cat([torch.tensor([best], dtype=torch.float64), rest]).log()[None]
+    assert loss.entropy(log).item() == pytest.approx(nats, abs=1e-6)
+
+
 def test_entropy_of_sharp_logits_in_fp32():
     z = torch.empty(200, 1000, dtype=torch.float64).uniform_(
         -80, 80, generator=torch.Generator().manual_seed(0)

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import sys
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
@@ -18,10 +19,12 @@ from safetensors.torch import load_file
 
 from checkpoints import GOLDEN
 from ranks import together
+from unmask import InputError
 from unmask.distill import lora, train
 from unmask.distill.batches import Noise, asked_of, collate, portions
 from unmask.distill.checkpoint import RunFolder, export
 from unmask.distill.recipe import Lora, Recipe
+from unmask.distill.session import open_folder
 from unmask.distill.shards import Sample
 from unmask.distill.texts import text_of
 from unmask.models.loading import builtin, load
@@ -149,6 +152,24 @@ def test_a_process_dies_and_others_go_on(alone, tmp_path):
     assert workers(2, tmp_path / "whole", sharded=True) == [0, 0]
     whole, again = result_of(tmp_path / "whole"), result_of(tmp_path / "again")
     assert all(torch.equal(whole[name], again[name]) for name in whole)
+
+
+def apart(out):
+    """Every process has a disk of its own."""
+    accelerator = Accelerator(cpu=True)
+    own = out / os.environ["RANK"]
+    try:
+        open_folder(own / "run", {"x": 1}, accelerator)
+    except InputError as error:
+        sys.exit(5 if "1 of 2 processes do not see the folder" in str(error) else 1)
+
+
+@pytest.mark.slow
+def test_processes_need_one_folder(tmp_path):
+    for name in "01":  # as if both had been used before: only what one process writes now tells
+        RunFolder(tmp_path / name / "run", {"x": 1})
+    assert together(2, apart, tmp_path) == [5, 5]
+    assert [path.name for path in tmp_path.glob("*/run/*")] == ["run.json"] * 2
 
 
 def test_turns_hold_texts_of_similar_length():

@@ -103,6 +103,26 @@ def test_the_geometry_of_dparallel():
     assert np.flatnonzero(third.blank_L).tolist() == list(range(228, 384))
 
 
+@pytest.mark.parametrize(
+    ("length", "number", "place"), [(74, 2, (42, 58)), (74, 4, (74, 74)), (80, 4, (74, 80))]
+)
+def test_the_geometry_of_d3llm(length, number, place):
+    """Spec T34: prompt of 10, windows of 16; the last one may be empty, there and not here."""
+    text = text_of(10, length - 10, length - 10)
+    assert window.reference_window(text, 16, number) == place
+    draw = window.reference_at(text, text.order_L - 1, place, 0.5)
+    asked = draw.hidden_L | draw.rest_L
+    assert np.flatnonzero(asked).tolist() == list(range(*place))
+    assert np.flatnonzero(draw.blank_L).tolist() == list(range(place[1], length))
+    if length == 74:
+        starts = {
+            int(np.flatnonzero(one.hidden_L | one.rest_L)[0])
+            for one in (window.window(text, Stage(0.5, 16), np.random.default_rng(seed))
+                        for seed in range(200))
+        }  # fmt: skip
+        assert starts == {10, 26, 42, 58}, "the last text positions as often as the first"
+
+
 def test_only_the_reference_draws_nothing():
     """Spec T8: with 256 response tokens one draw in nine is empty; ours never is."""
     text, stage = text_of(128, 256, 256), Stage(0.5, 32)

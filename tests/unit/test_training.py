@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import asdict, replace
@@ -14,18 +15,19 @@ from accelerate import Accelerator
 from safetensors.torch import load_file
 
 from checkpoints import GOLDEN
+from ranks import together
 from unmask import InputError
 from unmask.cli.main import main
-from unmask.distill import checkpoint, lora, saves, train
+from unmask.distill import checkpoint, lora, saves, session, train
 from unmask.distill.batches import Noise, collate
 from unmask.distill.checkpoint import RunFolder
 from unmask.distill.recipe import Lora, Recipe
 from unmask.distill.shards import Sample, Shards
+from unmask.distill.texts import check_teacher, text_of
 from unmask.distill.texts import load as load_texts
-from unmask.distill.texts import text_of
 from unmask.errors import TrainError
 from unmask.models.blocks import Transformer
-from unmask.models.families import llada
+from unmask.models.families import dream, llada
 from unmask.models.loading import load
 
 RECIPE = Recipe(
@@ -84,6 +86,23 @@ def test_a_batch_of_n_is_n_batches_of_one(model, texts):
             assert torch.allclose(parts[1][name], gradient, atol=1e-5), name
 
 
+def test_adapters_too_learn_the_same_however_a_batch_is_cut(model, texts):
+    """Spec T10."""
+    base = GOLDEN / f"{model.card.family}-tiny"
+    found = []
+    for micro in (8, 1):
+        denoiser = load(base).denoiser
+        lora.attach(denoiser, base, Lora(4, 8, ("q_proj", "up_proj")))
+        run = train.Run(RECIPE, 10, 0, micro, 10)
+        noised, objectives = train.draws_at(texts, run, 0), train._objectives(RECIPE)
+        tools = (Accelerator(cpu=True), run)
+        train._descend(train.Supervised(denoiser), None, noised, objectives, tools)
+        found.append({n: p.grad for n, p in denoiser.named_parameters() if p.requires_grad})
+    assert any(gradient.abs().max() > 1e-4 for gradient in found[0].values())
+    for name, gradient in found[0].items():
+        assert torch.allclose(found[1][name], gradient, atol=1e-5), name
+
+
 def test_padding_changes_nothing(model, texts):
     """Rows of another length in the batch: the same as alone."""
     noise = Noise(RECIPE, 0)
@@ -125,15 +144,39 @@ def test_recomputing_gives_the_same_gradients(model, texts):
     assert all(torch.equal(kept[name], again[name]) for name in kept)
 
 
-def trained(denoiser, texts, folder, *, steps=6, stop=None, recipe=RECIPE):
+def trained(denoiser, texts, folder, *, steps=6, stop=None, recipe=RECIPE, precision="no"):
     run = train.Run(recipe, steps, 0, 4, 2, 3)
-    tools = (Accelerator(cpu=True), RunFolder(folder, {"x": 1}), None)
+    accelerator = Accelerator(cpu=True, mixed_precision=precision)
+    tools = (accelerator, RunFolder(folder, {"x": 1}), None)
     lines = []
     for line in train.train(denoiser, None, train.Data(texts, texts[:4]), run, tools):
         lines.append(line)
         if line["step"] == stop:
             break
     return lines
+
+
+def in_half(out):
+    """A process of its own: accelerate keeps to one precision in each."""
+    card = load(GOLDEN / "llada-tiny").card
+    texts = [text_of(sample, card) for sample in samples(card)]
+    for line in trained(denoiser := fresh("llada-tiny"), texts, out, precision="bf16"):
+        assert line["loss"] < 100
+    assert {weight.dtype for weight in denoiser.parameters()} == {torch.float32}
+
+
+@pytest.mark.slow
+def test_products_in_bfloat16(tmp_path):
+    """Near the losses of fp32, and not the same; weights, moments and losses stay in fp32."""
+    assert together(1, in_half, tmp_path / "half") == [0]
+    card = load(GOLDEN / "llada-tiny").card
+    texts = [text_of(sample, card) for sample in samples(card)]
+    whole = trained(fresh("llada-tiny"), texts, tmp_path / "whole")
+    half = [json.loads(line) for line in (tmp_path / "half" / "log.jsonl").read_text().splitlines()]
+    assert [line["loss"] for line in half] == pytest.approx(
+        [line["loss"] for line in whole], rel=0.05
+    )
+    assert half[0]["loss"] != whole[0]["loss"]
 
 
 def state(folder):
@@ -160,6 +203,28 @@ def test_it_learns(texts, model, tmp_path):
     lines = trained(fresh(f"{model.card.family}-tiny"), texts[:8], tmp_path, steps=30)
     assert lines[-1]["loss"] < 0.8 * lines[0]["loss"]
     assert lines[-1]["held_out_loss"] < lines[2]["held_out_loss"]
+
+
+def test_the_held_out_loss_is_that_of_the_model(texts, model, tmp_path):
+    """Token by token from `Model.logits`, with the draws of a look."""
+    held = texts[:3]
+    model.denoiser.requires_grad_(requires_grad=True)
+    run = train.Run(replace(RECIPE, rate=1e-12), 1, 0, 4, 2, look=1)
+    tools = (Accelerator(cpu=True), RunFolder(tmp_path, {}), lambda: {"decode_forwards": 3.5})
+    [line] = train.train(model.denoiser, None, train.Data(texts[3:], held), run, tools)
+    losses, right = [], []
+    for text in held:
+        draw = Noise(run.recipe, 0)(text, 0, 1.0).draw
+        for asked in (draw.hidden_L, draw.rest_L):
+            ids = np.where(asked | draw.blank_L, model.card.mask_id, text.ids_L)
+            with torch.no_grad():
+                logits = model.logits(ids.tolist()).double()
+            for at in np.flatnonzero(asked):
+                losses.append(-logits[at].log_softmax(-1)[text.ids_L[at]].item())
+                right.append(logits[at].argmax().item() == text.ids_L[at])
+    assert line["held_out_loss"] == pytest.approx(np.mean(losses), rel=1e-4)
+    assert line["held_out_right"] == pytest.approx(np.mean(right))
+    assert line["decode_forwards"] == 3.5
 
 
 def test_a_loss_that_is_no_number_names_the_samples_and_keeps_the_save(texts, model, tmp_path):
@@ -216,6 +281,27 @@ def test_the_student_loads_under_the_names_of_its_base(model, texts, tmp_path):
     assert keys[0] == keys[1]
 
 
+def test_classes_of_the_reference_are_found_where_their_code_lies(tmp_path):
+    """Either the code is beside the weights, or the student says which hub repository has it."""
+    base = tmp_path / "base"
+    shutil.copytree(GOLDEN / "llada-tiny", base)
+    config = json.loads((base / "config.json").read_text())
+    classes = {
+        "AutoModel": "modeling_llada.LLaDAModelLM", "AutoConfig": "configuration_llada.LLaDAConfig",
+        "AutoTokenizer": ["other/repo--tokenization.Fast", None],
+    }  # fmt: skip
+    (base / "config.json").write_text(json.dumps(config | {"auto_map": classes}))
+    (base / "configuration_llada.py").write_text("x = 1\n")
+    model = load(base)
+    checkpoint.export(model.denoiser, base, tmp_path / "student", code="GSAI-ML/LLaDA")
+    found = json.loads((tmp_path / "student" / "config.json").read_text())
+    hub = {"AutoModel": "GSAI-ML/LLaDA--modeling_llada.LLaDAModelLM"}
+    assert found == config | {"auto_map": classes | hub}
+    assert (tmp_path / "student" / "configuration_llada.py").exists()
+    checkpoint.export(model.denoiser, base, tmp_path / "own", code=str(base))
+    assert json.loads((tmp_path / "own" / "config.json").read_text())["auto_map"] == classes
+
+
 PUBLISHED = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 LLADA = ("q_proj", "k_proj", "v_proj", "attn_out", "ff_proj", "up_proj", "ff_out")
 
@@ -263,17 +349,30 @@ def test_an_adapter_of_something_else_is_refused(tmp_path):
         lora.merge(load(base).denoiser, base, tmp_path)
 
 
-def test_parameters_of_the_published_adapters(tmp_path):
-    """Spec T17: rank 128 on the four of the names that LLaDA-8B has, without weights."""
-    config = json.loads((GOLDEN / "llada-tiny" / "config.json").read_text())
-    config |= {
+SIZES = {
+    llada: {
         "d_model": 4096, "n_heads": 32, "n_kv_heads": 32, "n_layers": 32, "mlp_hidden_size": 12288,
-    }  # fmt: skip
+    },
+    dream: {
+        "hidden_size": 3584, "num_attention_heads": 28, "num_key_value_heads": 4,
+        "num_hidden_layers": 28, "intermediate_size": 18944,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("family", "rank", "count"), [(llada, 128, 167_772_160), (dream, 32, 80_740_352)]
+)
+def test_parameters_of_the_published_adapters(tmp_path, family, rank, count):
+    """Spec T17, without weights: rank 128 on the four of the names that LLaDA-8B has, rank 32 on
+    all seven of Dream-7B."""
+    name = family.__name__.rpartition(".")[2]
+    config = json.loads((GOLDEN / f"{name}-tiny" / "config.json").read_text()) | SIZES[family]
     (tmp_path / "config.json").write_text(json.dumps(config))
     with torch.device("meta"):
-        model = Transformer(llada.body(config), llada.card(config, "llada"))
-        count = lora.attach(model, tmp_path, Lora(128, 128, PUBLISHED), strict=False)
-    assert count == 167_772_160
+        model = Transformer(family.body(config), family.card(config, name))
+        how = Lora(rank, rank, PUBLISHED)
+        assert lora.attach(model, tmp_path, how, strict=family is dream) == count
 
 
 def harvest(folder, card, count=24):
@@ -330,6 +429,30 @@ def test_two_harvests_are_one_data_set(model, tmp_path):
         harvest(tmp_path / name, model.card, 3)
     texts, _ = load_texts([tmp_path / "a", tmp_path / "b"], model.card, 99, keep_wrong=False)
     assert [text.index for text in texts] == [0, 1, 2, 1_000_000, 1_000_001, 1_000_002]
+
+
+def test_a_teacher_whose_ids_mean_other_text_is_refused(tmp_path):
+    """Even if every id is known: digests of the pieces of text are compared."""
+    tiny = load("tiny")
+    ours, theirs = tiny.codec.digest(), "0123456789abcdef"
+    assert ours == load("tiny-fast").codec.digest()
+    for name, vocabulary in (("same", ours), ("other", theirs), ("unknown", None)):
+        Shards(tmp_path / name, {"model": "llama", "vocabulary": vocabulary})
+    check_teacher([tmp_path / "same", tmp_path / "unknown"], tiny.card, ours)
+    check_teacher([tmp_path / "other"], tiny.card, None)
+    with pytest.raises(InputError, match=r"other was harvested with llama, whose token ids mean"):
+        check_teacher([tmp_path / "same", tmp_path / "other"], tiny.card, ours)
+
+
+def test_a_follower_that_does_not_start_is_named(monkeypatch, tmp_path):
+    """Each library raises what it likes: not logged in, say."""
+
+    def refuse(*_, **__):
+        raise RuntimeError("no key\nsee there")
+
+    monkeypatch.setattr(Accelerator, "init_trackers", refuse)
+    with pytest.raises(InputError, match=r"--follow wandb does not start \(no key\); log in"):
+        session._follow(Accelerator(cpu=True), "wandb", tmp_path)
 
 
 def test_another_vocabulary_is_refused(model, tmp_path):

@@ -6,20 +6,19 @@ import argparse
 import hashlib
 import itertools
 import json
+import statistics
 from pathlib import Path
-from typing import Any
 
 from unmask import rows
 from unmask.cli import options, prompt_file, workers
+from unmask.cli.questions import questions
 from unmask.cli.screen import Screen
-from unmask.decode.prompts import Prompt
 from unmask.decode.settings import whole_number
-from unmask.distill.harvest import Check, Harvest, Tally, harvest
+from unmask.distill.harvest import Harvest, Tally, fitting, harvest
 from unmask.distill.imports import Import, Refused, imported
 from unmask.distill.shards import Shards, read
 from unmask.errors import InputError
-from unmask.evaluate import examples as tasks
-from unmask.evaluate.task import Generated
+from unmask.models.loading import Model
 from unmask.verify.checks import CHECKS
 
 EXAMPLES = """\
@@ -27,6 +26,7 @@ examples:
   unmask harvest --task stories --count 1500 --out runs/harvest
   unmask harvest --task sudoku --preset vanilla --attempts 5 --out runs/sudoku
   unmask harvest --prompts mine.jsonl --check boxed --attempts 5 --model ./teacher --out runs/mine
+  unmask harvest --prompts gsm8k.parquet --prompt-field question --check number --out runs/gsm8k
   unmask harvest --answers dparallel.parquet --templated --model ./teacher --out runs/published
 
 --answers takes what others answered: rows of prompt and answer, of question, llm_response and
@@ -36,6 +36,10 @@ Give the same command again after an interruption: what is stored is not answere
 of a task are checked, those to prompts if --check says how; --attempts tries wrong ones again at
 temperature 0.1, 0.2, ...
 """
+
+LOT = 32
+"""Batches that are worked on together: between two lots the slots run empty, and so they do while
+wrong answers are tried again."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -51,6 +55,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--check", choices=sorted(CHECKS),
         help="how an answer is compared with the prompt's field answer (programs: its asserts)",
     )  # fmt: skip
+    parser.add_argument(
+        "--prompt-field", metavar="NAME",
+        help="where the prompt stands (default: prompt, messages or token_ids)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--answer-field", metavar="NAME", help="where the answer stands (default: answer)"
+    )
     parser.add_argument("--count", type=int, metavar="N", help="prompts (default: 1000 of a task)")
     parser.add_argument(
         "--attempts", type=int, default=1, metavar="N",
@@ -77,8 +88,8 @@ def run(arguments: argparse.Namespace) -> None:
         workers.refuse(arguments, "--answers are there already")
         _take(arguments)
         return
-    prompts, check, size = _questions(arguments)
-    with workers.models(arguments, arguments.shard_size) as (model, spread):
+    prompts, check, size = questions(arguments)
+    with workers.models(arguments, LOT * arguments.batch_size) as (model, spread):
         overrides = {**size, **options.overrides(arguments)}
         preset = options.preset_name(arguments, model)
         settings = {
@@ -91,8 +102,8 @@ def run(arguments: argparse.Namespace) -> None:
             "attempts": arguments.attempts,
             "check": arguments.check,
             "raw": arguments.raw,
+            "vocabulary": model.codec.digest() if model.codec else None,
         }
-        shards = Shards(arguments.out, settings)
         how = Harvest(
             preset,
             overrides,
@@ -102,11 +113,15 @@ def run(arguments: argparse.Namespace) -> None:
             check,
             arguments.raw,
         )
+        fit, unfit = fitting(model, prompts, how)
+        shards = Shards(arguments.out, settings)
+        if unfit:
+            Screen(stderr=True).print(f"{len(unfit)} left out, the first: {unfit[0]}")
         with prompt_file.progress_bar() as progress:
-            bar = progress.add_task("answers", total=len(prompts), completed=len(shards.done()))
-            for _ in harvest(spread, prompts, shards, how, lambda: progress.advance(bar)):
+            bar = progress.add_task("answers", total=len(fit), completed=len(shards.done()))
+            for _ in harvest(spread, fit, shards, how, lambda: progress.advance(bar)):
                 pass  # stored as it comes
-    _print(arguments)
+    _print(arguments, model)
 
 
 def _take(arguments: argparse.Namespace) -> None:
@@ -126,11 +141,14 @@ def _take(arguments: argparse.Namespace) -> None:
         "content": hashlib.sha256(arguments.answers.read_bytes()).hexdigest(),
         "canvas": canvas,
         "templated": arguments.templated,
+        "fields": [arguments.prompt_field, arguments.answer_field],
         "count": arguments.count,
+        "vocabulary": model.codec.digest() if model.codec else None,
     }
     entries = itertools.islice(itertools.chain([first], entries), arguments.count)
     shards, refused = Shards(arguments.out, settings), Refused()
-    how = Import(canvas, arguments.templated, arguments.shard_size)
+    fields = arguments.prompt_field, arguments.answer_field
+    how = Import(canvas, arguments.templated, arguments.shard_size, *fields)
     with prompt_file.progress_bar() as progress:
         bar = progress.add_task("samples", total=None, completed=len(shards.done()))
         for _ in imported(model, entries, shards, how, refused):
@@ -140,68 +158,34 @@ def _take(arguments: argparse.Namespace) -> None:
             f"{refused.long} answers are longer than {canvas} tokens and left out; "
             "--max-new-tokens makes room"
         )
-    _print(arguments)
+    _print(arguments, model)
 
 
-def _questions(arguments: argparse.Namespace) -> tuple[list[Prompt], Check | None, dict[str, Any]]:
-    """Prompts, who checks their answers, and the length that a task wants."""
-    if (arguments.task is None) == (arguments.prompts is None):
-        raise InputError("give either --task or --prompts")
-    if arguments.prompts:
-        if arguments.attempts > 1 and not arguments.check:
-            raise InputError("--attempts needs answers that can be checked: --task or --check")
-        prompts = prompt_file.read(arguments.prompts)[: arguments.count]
-        return prompts, _checker(arguments) if arguments.check else None, {}
-    if arguments.check:
-        raise InputError("--check is for --prompts; a --task has its own")
-    task = tasks.find(arguments.task)
-    if not isinstance(task.source, Generated):
-        raise InputError(
-            f"task {task.name} has a test split only; give --prompts with your own questions"
-        )
-    examples = tasks.examples(task, arguments.count, split="train")
-
-    def check(index: int, text: str) -> bool:
-        return task.is_right(examples[index], text)
-
-    return [e.prompt for e in examples], check, {"max_new_tokens": task.canvas}
-
-
-def _checker(arguments: argparse.Namespace) -> Check:
-    """Compares with the field "answer" of every prompt."""
-    truths: list[str] = []
-    for number, row in enumerate(rows.read(arguments.prompts), 1):
-        truth = row.get("answer")
-        if not isinstance(truth, str):
-            raise InputError(
-                f"{arguments.prompts}, row {number}: --check needs a field answer with the text"
-            )
-        truths.append(truth)
-
-    def check(index: int, text: str) -> bool:
-        return CHECKS[arguments.check](text, truths[index])
-
-    return check
-
-
-def _print(arguments: argparse.Namespace) -> None:
-    tally = Tally()
+def _print(arguments: argparse.Namespace, model: Model) -> None:
+    tally = Tally(model.card.end_ids)
     for sample in read(arguments.out):
         tally.add(sample)
-    if not tally.samples:
+    samples, lengths = len(tally.lengths), tally.lengths
+    if not samples:
         raise InputError(f"{arguments.out} holds no sample: every answer was left out")
+    spread = [min(lengths), statistics.median(lengths), max(lengths)]
     about = {
-        "samples": tally.samples,
+        "samples": samples,
         "correct": tally.correct if tally.checked else None,
-        "tokens_per_sample": round(tally.tokens / tally.samples, 2),
-        "tokens_per_forward": round(tally.tokens / tally.forwards, 3),
+        "endless": tally.endless,
+        "kept": tally.kept,
+        "tokens_per_sample": round(sum(lengths) / samples, 2),
+        "lengths": spread,
+        "tokens_per_forward": round(sum(lengths) / tally.forwards, 3),
     }
     if arguments.json:
         print(json.dumps(about))
         return
     right = f", {tally.correct / tally.checked:.1%} right" if tally.checked else ""
+    endless = f", {tally.endless} without an end" if tally.endless else ""
     Screen().print(
-        f"{tally.samples} samples{right}, {about['tokens_per_sample']:.1f} tokens each, "
-        f"{about['tokens_per_forward']:.2f} a forward: {arguments.out}",
+        f"{samples} samples{right}{endless}, {tally.kept} to learn from; "
+        f"{about['tokens_per_sample']:.1f} tokens each ({spread[0]} to {spread[2]}, median "
+        f"{spread[1]:.0f}), {about['tokens_per_forward']:.2f} a forward: {arguments.out}",
         soft_wrap=True,
     )

@@ -37,5 +37,5 @@ def run(arguments: argparse.Namespace) -> None:
     base = find_folder(arguments.model)
     model = load(arguments.model, "cpu", "float32")
     lora.merge(model.denoiser, base, arguments.adapter)
-    checkpoint.export(model.denoiser, base, arguments.out)
+    checkpoint.export(model.denoiser, base, arguments.out, code=arguments.model)
     Screen().print(str(arguments.out), soft_wrap=True)

@@ -85,44 +85,51 @@ def digest(prompts: Sequence[Prompt]) -> str:
     return hashlib.sha256(json.dumps(prompts).encode()).hexdigest()[:16]
 
 
-def read(path: Path) -> list[Prompt]:
-    """The prompts of a file.
+def read(path: Path, field: str | None = None) -> list[Prompt]:
+    """The prompts of a file. ``field``: where they stand, if not in one of the three above.
 
     Raises:
         InputError: the file cannot be read, or a line holds no prompt; the message names the line.
     """
     if path.suffix == ".parquet":
         entries = rows.read(path)
-        return [_prompt(f"{path}, row {number}", row) for number, row in enumerate(entries, 1)]
+        return [
+            _prompt(f"{path}, row {number}", row, field) for number, row in enumerate(entries, 1)
+        ]
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"--prompts {path} cannot be read: {error}") from None
-    prompts = [_line(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    numbered = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    prompts = [_line(path, number, line, field) for number, line in numbered]
     if not prompts:
         raise InputError(f"--prompts {path} is empty; write one JSON object a line")
     return prompts
 
 
-def _line(path: Path, number: int, line: str) -> Prompt:
+def _line(path: Path, number: int, line: str, field: str | None) -> Prompt:
     try:
         entry = json.loads(line)
     except FAULTS as error:
         reason = reason_of(error)
         raise PromptError(f"{path}, line {number}: no valid JSON ({reason})") from None
-    return _prompt(f"{path}, line {number}", entry)
+    return _prompt(f"{path}, line {number}", entry, field)
 
 
-def _prompt(where: str, entry: Any) -> Prompt:
-    """The prompt of one entry; ``where`` it stands, for the message."""
+def _prompt(where: str, entry: Any, own: str | None = None) -> Prompt:
+    """The prompt of one entry; ``where`` it stands, for the message; ``own``: text is in there."""
+    if own is not None:
+        if not isinstance(entry, dict) or own not in entry:
+            raise PromptError(f"{where}: there is no field {own}")
+        entry = {"prompt": entry[own]}
     given = [field for field in FIELDS if isinstance(entry, dict) and field in entry]
     if len(given) != 1:
         raise PromptError(f"{where}: give exactly one of {', '.join(FIELDS)}")
     value, (kind, item) = entry[given[0]], FIELDS[given[0]]
     if not isinstance(value, kind) or (item and not all(isinstance(one, item) for one in value)):
-        raise PromptError(f"{where}: {given[0]} has the wrong type")
+        raise PromptError(f"{where}: {own or given[0]} has the wrong type")
     if not value or (isinstance(value, str) and not value.strip()):
-        raise PromptError(f"{where}: {given[0]} is empty")
+        raise PromptError(f"{where}: {own or given[0]} is empty")
     prompt: Prompt = value
     return prompt
 
@@ -181,6 +188,10 @@ def _output(path: Path | None) -> Iterator[TextIO]:
         yield file
 
 
+MEMORY = 600.0
+"""Seconds over which a bar measures its speed: answers may come in batches, minutes apart."""
+
+
 def progress_bar(*, disable: bool = False) -> Progress:
     """A bar with counts and the time that is left, on standard error."""
     columns = (
@@ -189,4 +200,5 @@ def progress_bar(*, disable: bool = False) -> Progress:
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    return Progress(*columns, console=Screen(stderr=True), disable=disable)
+    screen = Screen(stderr=True)
+    return Progress(*columns, console=screen, disable=disable, speed_estimate_period=MEMORY)

@@ -16,11 +16,14 @@ from unmask.distill import saves
 from unmask.distill.saves import Weights
 from unmask.distill.sharding import weights_of
 from unmask.errors import InputError
-from unmask.files import reason_of
+from unmask.files import read_object, reason_of
 from unmask.models import loading, weights
 from unmask.models.blocks import Transformer
 
 SETTINGS, LOG = "run.json", "log.jsonl"
+CODED = ("config.json", "tokenizer_config.json")
+COPIED = (".json", ".txt", ".jinja", ".py", ".model")
+"""Beside the weights: a checkpoint may bring its own code, by which the reference loads it."""
 
 
 class RunFolder:
@@ -98,9 +101,12 @@ def _replace(path: Path, text: str) -> None:
     draft.replace(path)
 
 
-def export(model: Transformer, base: Path, out: Path, *, owner: bool = True) -> None:
+def export(
+    model: Transformer, base: Path, out: Path, *, owner: bool = True, code: str | None = None
+) -> None:
     """Write ``model`` as a checkpoint in the layout, names and number type of ``base``: the whole
-    folder, or nothing. Of several processes all have to call, and the ``owner`` writes.
+    folder, or nothing. Of several processes all have to call, and the ``owner`` writes. ``code``:
+    the hub id where the reference's own code lies, if ``base`` was downloaded without it.
 
     Raises:
         InputError: ``out`` cannot be written.
@@ -116,8 +122,11 @@ def export(model: Transformer, base: Path, out: Path, *, owner: bool = True) -> 
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(parents=True)
         for path in base.iterdir():
-            if path.suffix in (".json", ".txt", ".jinja") and not path.name.endswith("index.json"):
+            if path.suffix in COPIED and not path.name.endswith("index.json"):
                 shutil.copyfile(path, draft / path.name)
+        if code and not Path(code).is_dir():
+            for name in CODED:
+                _refer(draft / name, code)
         save_torch_state_dict(
             {theirs: tensors[ours].to(kind) for theirs, ours in names.items()}, draft
         )
@@ -125,3 +134,21 @@ def export(model: Transformer, base: Path, out: Path, *, owner: bool = True) -> 
         draft.replace(out)
     except (OSError, SafetensorError) as error:
         raise InputError(f"{out} cannot be written: {reason_of(error)}") from None
+
+
+def _refer(path: Path, code: str) -> None:
+    """Let the classes that ``path`` names, and whose files are not here, be found at ``code``."""
+    entry = read_object(path, InputError) if path.exists() else {}
+    classes = entry.get("auto_map")
+    if not isinstance(classes, dict):
+        return
+
+    def found(name: Any) -> Any:
+        if isinstance(name, list):
+            return [found(one) for one in name]
+        own = not isinstance(name, str) or "--" in name
+        own = own or (path.parent / f"{name.partition('.')[0]}.py").exists()
+        return name if own else f"{code}--{name}"
+
+    entry["auto_map"] = {kind: found(name) for kind, name in classes.items()}
+    path.write_text(json.dumps(entry, indent=2) + "\n", encoding="utf-8")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import resource
 import statistics
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import psutil
 import torch
 
 from unmask.distill.batches import Noise, Noised, asked_of, collate
@@ -97,17 +100,28 @@ def _cost(session: Session) -> list[Finding]:
     batch = min(wish.recipe.batch, len(session.texts))
     step = seconds * batch / len(part)
     weights = sum(p.numel() * p.element_size() for p in module.parameters())
-    weights *= 1 + ("divergence" in wish.recipe.objectives)
-    states = session.trainable * 12  # gradient and two moments, fp32
-    found = [
+    teacher = weights * ("divergence" in wish.recipe.objectives)
+    moments = session.trainable * 8  # two, fp32; the gradient was there when the peak was
+    states = session.trainable * 12
+    peak, room = _peak_and_room(session.student.denoiser.device)
+    peak += teacher + moments
+    trouble = "" if peak <= room else "too little memory: lower --micro-batch or give --recompute"
+    return [
         Finding("a step", f"{step:.2f} s, {session.steps} steps: {_clock(step * session.steps)}"),
-        Finding("weights and optimiser", f"{(weights + states) / 2**30:.2f} GiB"),
+        Finding("weights and optimiser", f"{(weights + teacher + states) / 2**30:.2f} GiB"),
+        Finding("at its peak", f"{peak / 2**30:.2f} of {room / 2**30:.2f} GiB", trouble),
     ]
-    device = session.student.denoiser.device
+
+
+def _peak_and_room(device: torch.device) -> tuple[int, int]:
+    """Bytes of this process at its peak, and bytes that it could have."""
     if device.type == "cuda":
-        peak = torch.cuda.max_memory_allocated(device) / 2**30
-        found.append(Finding("peak of a micro-batch", f"{peak:.1f} GiB"))
-    return found
+        free, _ = torch.cuda.mem_get_info(device)
+        peak = torch.cuda.max_memory_allocated(device)
+        return peak, free + torch.cuda.memory_reserved(device)
+    unit = 1 if sys.platform == "darwin" else 1024  # of getrusage
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return peak, psutil.virtual_memory().available + psutil.Process().memory_info().rss
 
 
 def _timed(session: Session, module: Supervised, part: Sequence[Noised]) -> float:

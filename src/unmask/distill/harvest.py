@@ -15,9 +15,11 @@ from typing import Any
 import numpy as np
 
 from unmask.cluster.spread import Spread
+from unmask.decode import policy
 from unmask.decode.generate import Result, finished, prepare
-from unmask.decode.prompts import Prompt
+from unmask.decode.prompts import Prompt, canvas_of
 from unmask.distill.shards import Sample, Shards
+from unmask.errors import PromptError
 from unmask.models.loading import Model
 
 HEAT = 0.1
@@ -28,21 +30,26 @@ Check = Callable[[int, str], bool]
 
 @dataclass
 class Tally:
-    """What a harvest came to, for people."""
+    """What a harvest came to, for people. ``lengths``: tokens of every answer, the end token
+    included. ``kept``: samples to learn from; the others are wrong or without an end."""
 
-    samples: int = 0
-    correct: int = 0
+    end_ids: Sequence[int] = ()
     checked: int = 0
-    tokens: int = 0
+    correct: int = 0
+    endless: int = 0
+    kept: int = 0
     forwards: int = 0
+    lengths: list[int] = field(default_factory=list)
 
     def add(self, sample: Sample) -> None:
         """Count one sample."""
-        self.samples += 1
-        self.correct += sample.correct == 1
+        ended = bool(np.isin(sample.tokens_L[sample.prompt_length :], self.end_ids).any())
         self.checked += sample.correct >= 0
-        self.tokens += sample.counted
+        self.correct += sample.correct == 1
+        self.endless += not ended
+        self.kept += ended and sample.correct != 0
         self.forwards += sample.forwards
+        self.lengths.append(sample.counted)
 
 
 @dataclass(frozen=True)
@@ -58,9 +65,31 @@ class Harvest:
     raw: bool = False
 
 
+def fitting(
+    model: Model, prompts: Sequence[Prompt], how: Harvest
+) -> tuple[dict[int, Prompt], list[str]]:
+    """The prompts that the model can take, by index, and why the others are left out.
+
+    Raises:
+        InputError: a setting cannot be, or no prompt is left.
+    """
+    shared = policy.make(model.card, how.preset, how.overrides, model.defaults)
+    fit, why = {}, []
+    for index, prompt in enumerate(prompts):
+        try:
+            canvas_of(model, prompt, shared.settings.max_new_tokens, raw=how.raw)
+        except PromptError as error:
+            why.append(f"prompt {index + 1}: {error}")
+        else:
+            fit[index] = prompt
+    if not fit:
+        raise PromptError(why[0])
+    return fit, why
+
+
 def harvest(
     spread: Spread[Model],
-    prompts: Sequence[Prompt],
+    prompts: Mapping[int, Prompt],
     shards: Shards,
     how: Harvest,
     answered: Callable[[], object] = lambda: None,
@@ -70,7 +99,7 @@ def harvest(
     ``answered`` is called for every sample as it comes.
     """
     done = shards.done()
-    waiting = {index: prompt for index, prompt in enumerate(prompts) if index not in done}
+    waiting = {index: prompt for index, prompt in prompts.items() if index not in done}
     coming = spread(partial(answer, how=how), waiting)
     while True:
         samples = []

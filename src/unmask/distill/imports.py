@@ -25,11 +25,14 @@ from unmask.verify.checks import boxed
 @dataclass(frozen=True)
 class Import:
     """How to read rows. ``canvas``: answer positions of every sample; ``templated``: the prompt is
-    whole as it stands; without it the model's chat template goes round it."""
+    whole as it stands; without it the model's chat template goes round it. ``prompt`` and
+    ``answer``: fields of other names than those above."""
 
     canvas: int
     templated: bool
     shard_size: int = 128
+    prompt: str | None = None
+    answer: str | None = None
 
 
 @dataclass
@@ -74,12 +77,13 @@ def sample_of(model: Model, index: int, row: Row, how: Import) -> Sample | None:
     """
     if "trajectory" in row:
         return _from_states(model, index, row)
-    question = row.get("prompt", row.get("question"))
-    answer = row.get("answer", row.get("llm_response"))
+    question = row.get(how.prompt or "prompt", None if how.prompt else row.get("question"))
+    answer = row.get(how.answer or "answer", None if how.answer else row.get("llm_response"))
     if not isinstance(question, str) or not isinstance(answer, str):
-        raise ValueError(
-            "it needs prompt and answer, question and llm_response, or prompt_ids and trajectory"
-        )
+        wanted = f"{how.prompt or 'prompt'} and {how.answer or 'answer'}"
+        own = how.prompt or how.answer
+        others = ", question and llm_response, or prompt_ids and trajectory"
+        raise ValueError(f"it needs {wanted}" + ("" if own else others))
     codec, card = codec_of(model), model.card
     if model.template and not how.templated:
         question = model.template.render([{"role": "user", "content": question}])

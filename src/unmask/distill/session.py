@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
+import warnings
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list, gather_object
 
 from unmask import catalogue
 from unmask.distill import lora, train
@@ -18,8 +21,9 @@ from unmask.distill.checkpoint import RunFolder, export
 from unmask.distill.orders import ordered
 from unmask.distill.recipe import OBJECTIVES, Recipe
 from unmask.distill.shards import MANIFEST, read_manifest
-from unmask.distill.texts import Sorting, Text, load
+from unmask.distill.texts import Sorting, Text, check_teacher, load
 from unmask.errors import InputError, TrainError
+from unmask.files import reason_of
 from unmask.models import loading
 
 HELD = 20
@@ -77,7 +81,7 @@ class Session:
         tools = (self.accelerator, self.folder, probe)
         data = train.Data(self.texts, self.held)
         if wish.follow:
-            self.accelerator.init_trackers("unmask")
+            _follow(self.accelerator, wish.follow, wish.out)
         try:
             for line in train.train(self.student.denoiser, teacher, data, run, tools):
                 numbers = {name: value for name, value in line.items() if name != "step"}
@@ -103,7 +107,7 @@ class Session:
         if self.wish.recipe.lora:
             lora.save(student, self.base, self.wish.recipe.lora, self.product, owner=owner)
         else:
-            export(student, self.base, self.product, owner=owner)
+            export(student, self.base, self.product, owner=owner, code=self.wish.model)
 
 
 def begin(wish: Wish) -> Session:
@@ -126,6 +130,7 @@ def begin(wish: Wish) -> Session:
             f"model={wish.model!r} is {kind}; only models that see the whole text can be trained"
         )
     recipe = wish.recipe
+    check_teacher(wish.data, student.card, student.codec.digest() if student.codec else None)
     texts, sorting = load(wish.data, student.card, recipe.max_length, keep_wrong=recipe.keep_wrong)
     texts = ordered(texts, recipe.order, student.denoiser)
     held = texts[::HELD][:MOST_HELD] if wish.look and len(texts) > 1 else []
@@ -137,11 +142,35 @@ def begin(wish: Wish) -> Session:
             f"{accelerator.num_processes} processes need at least as many texts a step; "
             f"there are {len(own)}, and batch={recipe.batch}"
         )
-    with accelerator.main_process_first():
-        folder = RunFolder(wish.out, settings_of(wish, steps), owner=accelerator.is_main_process)
+    folder = open_folder(wish.out, settings_of(wish, steps), accelerator)
     trainable = make_trainable(student, base, recipe)
     student.denoiser.recompute = wish.recompute
     return Session(wish, base, student, own, held, sorting, steps, trainable, folder, accelerator)
+
+
+def open_folder(out: Path, settings: dict[str, Any], accelerator: Accelerator) -> RunFolder:
+    """The folder of a run, opened by its owner first; all processes have to see the same one.
+
+    Raises:
+        InputError: it cannot be used, or a machine has another folder of this name: saves would be
+            in parts on several disks.
+    """
+    owner = accelerator.is_main_process
+    folder = RunFolder(out, settings) if owner else None
+    if accelerator.num_processes > 1:
+        [mark] = broadcast_object_list([f"{secrets.token_hex(8)}.part"])
+        if owner:
+            (out / mark).touch()
+        accelerator.wait_for_everyone()
+        seen: list[bool] = gather_object([(out / mark).exists()])
+        if owner:
+            (out / mark).unlink()
+        if not all(seen):
+            raise InputError(
+                f"{len(seen) - sum(seen)} of {len(seen)} processes do not see the folder {out} "
+                "that the first one writes to; give a folder on a disk that all machines share"
+            )
+    return folder or RunFolder(out, settings, owner=False)
 
 
 def accelerator_of(wish: Wish) -> Accelerator:
@@ -153,15 +182,31 @@ def accelerator_of(wish: Wish) -> Accelerator:
     where = loading.pick_device(wish.device)
     if where.type == "cuda" and where.index is not None:
         torch.cuda.set_device(where)
-    found = Accelerator(
-        mixed_precision=wish.precision,
-        cpu=where.type == "cpu",
-        log_with=wish.follow,
-        project_dir=str(wish.out) if wish.follow else None,
-    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="`log_with=")  # said below
+        found = Accelerator(
+            mixed_precision=wish.precision,
+            cpu=where.type == "cpu",
+            log_with=wish.follow,
+            project_dir=str(wish.out) if wish.follow else None,
+        )
     if wish.follow and not found.log_with:
         raise InputError(f"--follow {wish.follow} is not installed; pip install {wish.follow}")
     return found
+
+
+def _follow(accelerator: Accelerator, name: str, out: Path) -> None:
+    """Start the follower; what it writes itself goes into the run's folder.
+
+    Raises:
+        InputError: it does not start, not logged in, say.
+    """
+    try:
+        accelerator.init_trackers("unmask", init_kwargs={"wandb": {"dir": str(out)}})
+    except Exception as error:  # each has its own classes
+        raise InputError(
+            f"--follow {name} does not start ({reason_of(error)}); log in there, or leave it out"
+        ) from None
 
 
 def _place(accelerator: Accelerator) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from unmask.distill.shards import Sample, read
+from unmask.distill.shards import Sample, read, read_manifest
 from unmask.errors import InputError
 from unmask.models.denoiser import ModelCard
 
@@ -97,6 +97,23 @@ def check_vocabulary(sample: Sample, card: ModelCard, folder: Path) -> None:
             f"{folder}: sample {sample.index} has token id {largest}, {card.name} knows 0 to "
             f"{card.vocabulary - 1}; the teacher has another vocabulary, harvest with one that fits"
         )
+
+
+def check_teacher(folders: Sequence[Path], card: ModelCard, vocabulary: str | None) -> None:
+    """Nothing if the teachers of all harvests have the student's ``vocabulary`` (a digest; None,
+    as in harvests without a tokenizer: nobody knows).
+
+    Raises:
+        InputError: one has another.
+    """
+    for folder in folders:
+        settings = read_manifest(folder)[0]["settings"]
+        theirs = settings.get("vocabulary")
+        if theirs is not None and vocabulary is not None and theirs != vocabulary:
+            raise InputError(
+                f"{folder} was harvested with {settings.get('model')}, whose token ids mean other "
+                f"text than those of {card.name}; harvest with a teacher of the same vocabulary"
+            )
 
 
 def cut(text: Text, longest: int) -> Text:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -47,6 +49,12 @@ class TextCodec:
     def id_of(self, token: str) -> int | None:
         """The id of one token, None if there is no such token."""
         return self._tokenizer.token_to_id(token)
+
+    def digest(self) -> str:
+        """A hash of which id means which piece of text, added tokens aside."""
+        known = self._tokenizer.get_vocab(with_added_tokens=False)
+        text = json.dumps(sorted(known.items()))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def read(folder: Path) -> TextCodec | None:

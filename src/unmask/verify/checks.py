@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from unmask.verify.boxes import last_box
+from unmask.verify.numbers import final_number
 from unmask.verify.programs import program_of
 from unmask.verify.sandbox import run
-
-BOX = r"\boxed{"
 
 
 def exact(text: str, truth: str) -> bool:
@@ -23,21 +23,14 @@ def boxed(text: str, truth: str) -> bool:
     return found is not None and _plain(found) == _plain(truth if wanted is None else wanted)
 
 
-def last_box(text: str) -> str | None:
-    r"""What stands in the last ``\boxed{...}``, braces matched; None if there is none."""
-    start = text.rfind(BOX)
-    if start < 0:
-        return None
-    depth = 1
-    for at in range(start + len(BOX), len(text)):
-        depth += {"{": 1, "}": -1}.get(text[at], 0)
-        if not depth:
-            return text[start + len(BOX) : at]
-    return None
-
-
 def _plain(text: str) -> str:
     return "".join(text.lower().replace(",", "").split())
+
+
+def number(text: str, truth: str) -> bool:
+    """Whether both come to the same number (GSM8K: reasoning in free words on both sides)."""
+    wanted = final_number(truth)
+    return wanted is not None and final_number(text) == wanted
 
 
 def programs(text: str, truth: str) -> bool:
@@ -53,5 +46,6 @@ def programs(text: str, truth: str) -> bool:
 CHECKS: dict[str, Callable[[str, str], bool]] = {
     "exact": exact,
     "boxed": boxed,
+    "number": number,
     "programs": programs,
 }

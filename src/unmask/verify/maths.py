@@ -20,7 +20,7 @@ import threading
 from pathlib import Path
 
 from unmask.errors import InputError
-from unmask.verify.checks import last_box
+from unmask.verify.boxes import last_box
 from unmask.verify.numbers import SAYS
 
 WORKER = Path(__file__).with_name("maths_worker.py")

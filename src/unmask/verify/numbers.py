@@ -20,7 +20,7 @@ import re
 from collections.abc import Iterator
 from fractions import Fraction
 
-from unmask.verify.checks import last_box
+from unmask.verify.boxes import last_box
 
 MOST_DIGITS = 50  # Python refuses to read integers of 4,301 digits; no answer comes near that
 NUMBER = re.compile(

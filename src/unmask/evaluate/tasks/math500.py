@@ -19,7 +19,7 @@ from typing import Any
 from unmask.evaluate.task import Example, Files, Scores, Task
 from unmask.evaluate.wording import ENDS, Wording, worded
 from unmask.verify import maths
-from unmask.verify.checks import last_box
+from unmask.verify.boxes import last_box
 
 STOPS = ("Problem:", *ENDS)
 STYLES = {
