@@ -104,15 +104,8 @@ def run(arguments: argparse.Namespace) -> None:
             "raw": arguments.raw,
             "vocabulary": model.codec.digest() if model.codec else None,
         }
-        how = Harvest(
-            preset,
-            overrides,
-            arguments.batch_size,
-            arguments.shard_size,
-            arguments.attempts,
-            check,
-            arguments.raw,
-        )
+        sizes = arguments.batch_size, arguments.shard_size, arguments.attempts
+        how = Harvest(preset, overrides, *sizes, check, arguments.raw)
         fit, unfit = fitting(model, prompts, how)
         shards = Shards(arguments.out, settings)
         if unfit:
