@@ -13,6 +13,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from unmask.transfer import send
+
 
 class StoreSize(NamedTuple):
     """Layers, rows, positions, key heads and head width."""
@@ -55,7 +57,7 @@ class StoreRows:
     def __init__(self, store: KeyValueStore, slots: Sequence[int], length: int) -> None:
         self.store = store
         self.length = length
-        index = torch.tensor(slots, device=store.keys.device)
+        index = send(list(slots), store.keys.device)
         self._index_B1 = index[:, None]
         together = slots[-1] - slots[0] + 1 == len(slots)
         self._rows = slice(slots[0], slots[-1] + 1) if together else index
