@@ -74,7 +74,7 @@ class Proposal:
         if self._whole is not None:
             return read(self._whole)
         positions, vocabulary = self.logits_BAV.shape[:-1], self.logits_BAV.shape[-1]
-        parts = self.logits_BAV.flatten(0, 1).split(max(1, AT_ONCE // vocabulary))
+        parts = torch.split(self.logits_BAV.flatten(0, 1), max(1, AT_ONCE // vocabulary))
         found = [read(_Shares(part)) for part in parts]
         return tuple(torch.cat(kind).view(positions) for kind in zip(*found, strict=True))
 

@@ -80,7 +80,7 @@ def cuda_graphs() -> Capture:
     pool = torch.cuda.graph_pool_handle()
 
     def capture(call: Call) -> Call:
-        side = torch.cuda.Stream()
+        side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):  # libraries take their workspaces at the first calls
             for _ in range(2):
@@ -161,6 +161,7 @@ class Graphed:
         """Where the weights are."""
         return self._denoiser.device
 
+    @torch.inference_mode(mode=False)  # a store is written outside of that mode, too
     def new_store(self, rows: int, length: int) -> KeyValueStore:
         """Room for ``rows`` canvases of up to ``length`` positions, and a spare slot."""
         rows, length = rows if rows <= 2 else _up(rows, ROWS), _up(length, LENGTH)
