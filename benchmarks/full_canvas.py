@@ -26,8 +26,9 @@ def decode(
     model: Model, prompt: list[int], length: int, block: int, *, threshold: float | None
 ) -> Answer:
     """Blocks from left to right; without a threshold one token per forward."""
-    card, ids = model.card, torch.tensor([prompt + [model.card.mask_id] * length])
-    at = torch.arange(ids.shape[1])[None]
+    card, device = model.card, model.denoiser.device
+    ids = torch.tensor([prompt + [card.mask_id] * length], device=device)
+    at = torch.arange(ids.shape[1], device=device)[None]
     forwards = 0
     for start in range(len(prompt), ids.shape[1], block):
         stop = min(start + block, ids.shape[1])

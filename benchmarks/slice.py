@@ -40,15 +40,26 @@ SHAPES = {
 BLOCK, CANVAS, LONG = 32, 512, 1024
 
 
-def random_model(body: Body, name: str) -> unmask.Model:
-    """Small random weights, so that nothing overflows."""
-    card = ModelCard(name, name, body.vocabulary, body.vocabulary - 1, (0,), 0, LONG)
-    denoiser = Transformer(body, card)
+def random_model(
+    body: Body,
+    name: str,
+    device: str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    **facts: Any,
+) -> unmask.Model:
+    """Small random weights, so that nothing overflows; ``facts`` of the card."""
+    facts = {"max_length": LONG, **facts}
+    card = ModelCard(name, name, body.vocabulary, body.vocabulary - 1, (0,), 0, **facts)
+    with torch.device("meta"):
+        denoiser = Transformer(body, card)
+    denoiser = denoiser.to(dtype).to_empty(device=device)
     denoiser.card = replace(card, parameters=sum(w.numel() for w in denoiser.parameters()))
-    generator = torch.Generator().manual_seed(0)
-    for weight in denoiser.parameters():
+    generator = torch.Generator(device).manual_seed(0)
+    for where, weight in denoiser.named_parameters():
         if weight.dim() > 1:
             torch.nn.init.normal_(weight, std=0.02, generator=generator)
+        else:
+            torch.nn.init.constant_(weight, float("norm" in where))
     denoiser.join()
     return unmask.Model(denoiser.eval(), None, None, {})
 

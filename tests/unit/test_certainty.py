@@ -14,6 +14,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from unmask.decode import proposal
 from unmask.decode.proposal import Proposal
 from unmask.decode.slate import Slate
 from unmask.decode.strategies.factor import Factor
@@ -131,3 +132,31 @@ def test_entropy_of_sharp_rows_loses_no_digits():
     log_q = logits.double().log_softmax(-1)
     expected = -(log_q.exp() * log_q).sum(-1)
     assert (Proposal(logits).entropy_BA - expected).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("at_once", [1, 150, 1000])
+@pytest.mark.parametrize("drawn", [False, True])
+def test_logits_scored_in_parts_score_as_a_whole(dtype, at_once, drawn, monkeypatch):
+    """One position, three, or all of a text of five times seven positions and 50 tokens."""
+    generator = torch.Generator().manual_seed(0)
+    logits = (5 * torch.randn(5, 7, 50, generator=generator)).to(dtype)
+    token = torch.randint(50, (5, 7), generator=generator) if drawn else None
+    whole = proposal.Proposal(logits, token)
+    wanted = [whole.token_BA, whole.confidence_BA, whole.entropy_BA, whole.margin_BA]
+    monkeypatch.setattr(proposal, "AT_ONCE", at_once)
+    parts = proposal.Proposal(logits, token)
+    found = [parts.token_BA, parts.confidence_BA, parts.entropy_BA, parts.margin_BA]
+    assert all(torch.equal(a, b) for a, b in zip(wanted, found, strict=True))
+
+
+def test_no_copy_is_larger_than_what_is_scored_at_once(monkeypatch):
+    monkeypatch.setattr(proposal, "AT_ONCE", 100)
+    sizes = []
+    shares = proposal._Shares
+    monkeypatch.setattr(
+        proposal, "_Shares", lambda part: sizes.append(part.numel()) or shares(part)
+    )
+    scored = proposal.Proposal(torch.zeros(4, 6, 50, dtype=torch.bfloat16))
+    scored.entropy_BA, scored.margin_BA  # noqa: B018
+    assert sizes == [100] * 12 * 3

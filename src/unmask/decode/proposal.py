@@ -7,15 +7,19 @@ B rows, A asked positions, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from unmask.transfer import send
+
 NEVER = -1e30
 """Instead of -inf, for 0 * -inf is not 0."""
+AT_ONCE = 2**24
+"""Logits that are scored at once; a copy of them in fp32 takes 64 MB."""
 
 
 @dataclass(frozen=True)
@@ -27,45 +31,67 @@ class Sampling:
     top_k: int | None = None
 
 
+class _Shares:
+    """Logits [..., V] in fp32 below the best of their position, and what that makes of its share.
+
+    ``others``: the shares of all tokens but the best, whose own is 1.
+    """
+
+    def __init__(self, logits: Tensor) -> None:
+        logits = logits.float()
+        best, token = logits.max(dim=-1, keepdim=True)
+        # Below the best, and so never above 0: no sum can overflow.
+        self.below = (logits - best).clamp_(min=NEVER)
+        self.others = self.below.exp().scatter_(-1, token, 0.0)
+        self.best, self.token = best[..., 0], token[..., 0]
+
+
 class Proposal:
     """Token and confidence [B, A]; entropy (nats) and margin are computed when first asked for.
 
     Sure models differ behind the eighth digit, and bars and orders have to see that. What tells
     them apart is the sum of the shares of all tokens but the best. Kept apart from the best one's
     1, it has seven digits in float32; only numbers per position need float64 (float32 on devices
-    that know no other).
+    that know no other). Many logits are scored part by part, and never all copied at once.
     """
 
     def __init__(self, logits_BAV: Tensor, token_BA: Tensor | None = None) -> None:
         self.logits_BAV = logits_BAV
-        best_BA1, argmax_BA1 = logits_BAV.max(dim=-1, keepdim=True)
-        # Below the best, and so never above 0: no sum can overflow.
-        self._below = (logits_BAV - best_BA1).clamp_(min=NEVER)
-        self._others = self._below.exp().scatter_(-1, argmax_BA1, 0.0)
+        self._whole = _Shares(logits_BAV) if logits_BAV.numel() <= AT_ONCE else None
         self._exact = torch.float32 if logits_BAV.device.type == "mps" else torch.float64
-        infinite_BA = 0 * best_BA1[..., 0]  # NaN if the best is no number, else 0
-        self._rest = (self._others.sum(-1) + infinite_BA).to(self._exact)
-        best_BA = argmax_BA1[..., 0]
+        top_BA, best_BA, others_BA = self._scored(lambda of: (of.best, of.token, of.others.sum(-1)))
+        infinite_BA = 0 * top_BA  # NaN if the best is no number, else 0
+        self._rest = (others_BA + infinite_BA).to(self._exact)
         self.token_BA = best_BA if token_BA is None else token_BA
         self.confidence_BA = (1 + self._rest).reciprocal()
         if token_BA is not None:
-            share = self._others.gather(-1, token_BA[..., None])[..., 0]
-            self.confidence_BA *= share.where(token_BA != best_BA, 1.0)
+            own_BA = logits_BAV.gather(-1, token_BA[..., None])[..., 0].float()
+            share_BA = (own_BA - top_BA).clamp_(min=NEVER).exp()
+            self.confidence_BA *= share_BA.where(token_BA != best_BA, 1.0)
+
+    def _scored(self, read: Callable[[_Shares], tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+        """What ``read`` finds in the shares of all positions, each [B, A]."""
+        if self._whole is not None:
+            return read(self._whole)
+        positions, vocabulary = self.logits_BAV.shape[:-1], self.logits_BAV.shape[-1]
+        parts = torch.split(self.logits_BAV.flatten(0, 1), max(1, AT_ONCE // vocabulary))
+        found = [read(_Shares(part)) for part in parts]
+        return tuple(torch.cat(kind).view(positions) for kind in zip(*found, strict=True))
 
     @cached_property
     def entropy_BA(self) -> Tensor:
         """-sum q ln q in nats, as ln Z - sum q l of logits l below the best: two terms >= 0."""
-        lost = (self._others * self._below).sum(-1).to(self._exact)
-        return self._rest.log1p() - lost / (1 + self._rest)
+        (lost,) = self._scored(lambda of: ((of.others * of.below).sum(-1),))
+        return self._rest.log1p() - lost.to(self._exact) / (1 + self._rest)
 
     @cached_property
     def margin_BA(self) -> Tensor:
         """Probability of the best token minus that of the second."""
-        return (1 - self._others.amax(-1).to(self._exact)) / (1 + self._rest)
+        (second,) = self._scored(lambda of: (of.others.amax(-1),))
+        return (1 - second.to(self._exact)) / (1 + self._rest)
 
-    def rows(self, rows: Sequence[int]) -> Proposal:
+    def rows(self, index: Tensor) -> Proposal:
         """The proposal of some rows only."""
-        index = torch.tensor(rows, device=self.logits_BAV.device)
         return Proposal(self.logits_BAV[index], self.token_BA[index])
 
 
@@ -76,12 +102,11 @@ def propose(
     generators: Sequence[torch.Generator | None],
     asked: Sequence[int],
 ) -> Proposal:
-    """What the model would write. The mask id itself is forbidden.
+    """What the model would write. The mask id itself is forbidden, in ``logits`` as well.
 
     ``generators`` holds one generator for every row that samples, and ``asked`` its number of asked
     positions: a row draws for these only, so its text does not depend on the rows beside it.
     """
-    logits_BAV = logits_BAV.float()
     logits_BAV[..., mask_id] = -torch.inf
     if all(choice.temperature == 0 for choice in sampling):
         return Proposal(logits_BAV)
@@ -98,13 +123,14 @@ def draw(logits_AV: Tensor, sampling: Sampling, generator: torch.Generator) -> T
 
     Noise is added to the logits, never multiplied to exp(logits): no logit is too large for it.
     """
+    logits_AV = logits_AV.float()
     below_AV = logits_AV - logits_AV.amax(-1, keepdim=True)  # at most 0: no temperature overflows
     logits_AV = filtered(below_AV / sampling.temperature, sampling)
     uniform = torch.rand(
         logits_AV.shape, generator=generator, device=generator.device, dtype=torch.float64
     )
     noise = -torch.log(-torch.log(uniform.clamp(min=1e-300)))
-    return (logits_AV + noise.to(logits_AV.device)).argmax(-1)
+    return (logits_AV + send(noise, logits_AV.device)).argmax(-1)
 
 
 def filtered(logits_AV: Tensor, sampling: Sampling) -> Tensor:

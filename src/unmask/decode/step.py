@@ -29,6 +29,7 @@ from unmask.decode.window import Window
 from unmask.errors import DecodeError
 from unmask.models.denoiser import Denoiser, ModelCard
 from unmask.models.store import KeyValueStore
+from unmask.transfer import send
 
 
 @dataclass
@@ -150,16 +151,12 @@ def _forward(denoiser: Denoiser, store: KeyValueStore | None, turns: list[_Turn]
     keep = _keep(store, turns, width)
     device = denoiser.device
     return denoiser(
-        _tensor(ids_BQ, device),
-        _tensor(at_BQ, device),
+        send(ids_BQ, device),
+        send(at_BQ, device),
         None if store is None else store.rows([turn.slot for turn in turns], _length(turns)),
-        None if keep is None else _tensor(keep, device),
-        _tensor(ask_BA, device),
+        None if keep is None else send(keep, device),
+        send(ask_BA, device),
     )
-
-
-def _tensor(array: NDArray[Any], device: torch.device) -> Tensor:
-    return torch.from_numpy(array).to(device)
 
 
 def _keep(store: KeyValueStore | None, turns: list[_Turn], width: int) -> NDArray[np.bool_] | None:
@@ -190,9 +187,9 @@ def _accept(proposal: Proposal, turns: list[_Turn]) -> Tensor:
         return strategy(proposal, _slate(turns, proposal))
     accept_BA = torch.zeros_like(proposal.token_BA, dtype=torch.bool)
     for members in together.values():
-        part, chosen = proposal.rows(members), [turns[at] for at in members]
-        accept = chosen[0].row.policy.strategy(part, _slate(chosen, part))
-        accept_BA[torch.tensor(members, device=device)] = accept
+        index, chosen = send(members, device), [turns[at] for at in members]
+        part = proposal.rows(index)
+        accept_BA[index] = chosen[0].row.policy.strategy(part, _slate(chosen, part))
     return accept_BA
 
 
@@ -208,10 +205,8 @@ def _slate(turns: list[_Turn], proposal: Proposal) -> Slate:
         total_B[row] = np.count_nonzero(turn.row.canvas.born_L[start:stop])
         age_B[row] = turn.row.canvas.step - turn.window.since
     device = proposal.token_BA.device
-    open_, must, total, age = (
-        _tensor(array, device) for array in (open_BA, must_BA, total_B, age_B)
-    )
-    noise = _noise(turns, asked).to(device) if turns[0].row.policy.strategy.random else None
+    open_, must, total, age = (send(array, device) for array in (open_BA, must_BA, total_B, age_B))
+    noise = send(_noise(turns, asked), device) if turns[0].row.policy.strategy.random else None
     return Slate(open_, must, total, age, noise)
 
 

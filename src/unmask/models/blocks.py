@@ -106,6 +106,11 @@ def rotate(x_BQHD: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return (x * cos + x.roll(x.shape[-1] // 2, -1) * sin).to(x_BQHD.dtype)
 
 
+def gated(gate: Tensor, up: Tensor) -> Tensor:
+    """The inside of SwiGLU."""
+    return F.silu(gate) * up
+
+
 class Block(nn.Module):
     """Pre-norm attention and SwiGLU."""
 
@@ -141,7 +146,7 @@ class Block(nn.Module):
         k, v = view.exchange(k, v)
         x = x_BQW + self.attention_out(attend(q, k, v, view.keep).flatten(2))
         gate, up = self._mlp_inputs(self.mlp_norm(x))
-        out: Tensor = x + self.down(F.silu(gate) * up)
+        out: Tensor = x + self.down(gated(gate, up))
         return out
 
     def _attention_inputs(
@@ -233,7 +238,10 @@ class Transformer(nn.Module):
         ask_BA: Tensor | None = None,
     ) -> Tensor:
         """Logits [B, A, V] of the asked columns; see `unmask.models.denoiser.Denoiser`."""
-        x_BQW = self.hidden(ids_BQ, at_BQ, store, keep_BL)
+        return self.speak(self.hidden(ids_BQ, at_BQ, store, keep_BL), ask_BA)
+
+    def speak(self, x_BQW: Tensor, ask_BA: Tensor | None) -> Tensor:
+        """Norm and head of the asked columns of `hidden`: logits [B, A, V]."""
         if ask_BA is not None:
             x_BQW = x_BQW.gather(1, ask_BA[..., None].expand(-1, -1, x_BQW.shape[-1]))
         logits_BAV: Tensor = self.head(self.norm(x_BQW))

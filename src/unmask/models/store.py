@@ -13,6 +13,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from unmask.transfer import send
+
 
 class StoreSize(NamedTuple):
     """Layers, rows, positions, key heads and head width."""
@@ -50,20 +52,30 @@ class KeyValueStore:
 
 
 class StoreRows:
-    """A choice of rows. Neighbouring rows are read in place, others are gathered."""
+    """A choice of rows. Neighbouring rows are read in place, others are gathered.
 
-    def __init__(self, store: KeyValueStore, slots: Sequence[int], length: int) -> None:
+    ``index_B``: the ``slots`` on the device; others where keys and values are put elsewhere.
+    """
+
+    def __init__(
+        self,
+        store: KeyValueStore,
+        slots: Sequence[int],
+        length: int,
+        index_B: Tensor | None = None,
+    ) -> None:
         self.store = store
+        self.slots = slots
         self.length = length
-        index = torch.tensor(slots, device=store.keys.device)
-        self._index_B1 = index[:, None]
+        self.index_B = send(list(slots), store.keys.device) if index_B is None else index_B
         together = slots[-1] - slots[0] + 1 == len(slots)
-        self._rows = slice(slots[0], slots[-1] + 1) if together else index
+        self._rows = slice(slots[0], slots[-1] + 1) if together else self.index_B
 
     def write(self, layer: int, k_BQHD: Tensor, v_BQHD: Tensor, at_BQ: Tensor) -> None:
         """Put keys and values at their absolute positions."""
-        self.store.keys[layer].index_put_((self._index_B1, at_BQ), k_BQHD)
-        self.store.values[layer].index_put_((self._index_B1, at_BQ), v_BQHD)
+        where = self.index_B[:, None], at_BQ
+        self.store.keys[layer].index_put_(where, k_BQHD)
+        self.store.values[layer].index_put_(where, v_BQHD)
 
     def view(self, layer: int) -> tuple[Tensor, Tensor]:
         """Keys and values [B, L, H, D]."""
