@@ -23,8 +23,10 @@ from unmask.evaluate.aup import aup
 
 Record = dict[str, Any]
 DRAWS = 2000
-PAIRS = (("A3", "A0"), ("A3h", "A3"), ("A4", "A3"), ("A5", "A4"), ("A6", "A4"), ("A7", "A6"), ("A8", "A7"),
-         ("A8", "A4"), ("A9", "A4"), ("A10", "A4"))  # fmt: skip
+PAIRS = (
+    ("A3", "A0"), ("A3h", "A3"), ("A4", "A3"), ("A5", "A4"), ("A6", "A4"), ("A7", "A6"),
+    ("A8", "A7"), ("A8", "A4"), ("A9", "A4"), ("A10", "A4"),
+)  # fmt: skip
 BUDGET = 1.0  # points of accuracy below the teacher, one token a forward
 
 
