@@ -23,10 +23,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 import full_canvas
 import unmask
+from meter import metered
 from unmask.decode.generate import finished, prepare
 from unmask.decode.prompts import canvas_of
 from unmask.decode.stopping import end_of
@@ -86,32 +86,16 @@ def plain(model: unmask.Model, examples: list[Any], length: int, threshold: floa
     return Pass(time.perf_counter() - started, tokens, forwards, right)
 
 
-class Timed:
-    """A denoiser that counts the seconds spent inside it."""
-
-    def __init__(self, denoiser: Any) -> None:
-        self.denoiser, self.seconds = denoiser, 0.0
-        self.card, self.device, self.new_store = denoiser.card, denoiser.device, denoiser.new_store
-
-    def __call__(self, *arguments: Any) -> Tensor:
-        """The model's answer, timed."""
-        started = time.perf_counter()
-        logits: Tensor = self.denoiser(*arguments)
-        self.seconds += time.perf_counter() - started
-        return logits
-
-
 def bookkeeping(model: unmask.Model, examples: list[Any], batch: int) -> float:
     """Seconds outside the model as a share of the seconds inside it, fast-dllm."""
-    timed = Timed(model.denoiser)
-    watched = unmask.Model(timed, model.codec, model.template, model.defaults)  # type: ignore[arg-type]
+    watched, meter = metered(model)
     prompts = [example.prompt for example in examples]
     rows = prepare(watched, prompts, "fast-dllm", raw=False, overrides={})
     seconds = [0.0]
     for _ in finished(watched, rows, batch, lambda _, total: seconds.append(total)):
         pass
     total = seconds[-1]
-    return (total - timed.seconds) / timed.seconds
+    return (total - meter.seconds) / meter.seconds
 
 
 def main() -> None:

@@ -13,7 +13,8 @@ import argparse
 import itertools
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ import torch
 
 import unmask
 from decode_speed import machine
+from meter import metered
 from unmask.decode import step
 from unmask.decode.generate import finished, prepare
 from unmask.evaluate.tasks import stories
@@ -36,12 +38,11 @@ CONTENDERS = (
 
 
 class Stopwatch:
-    """Seconds inside of functions, by name."""
+    """Seconds inside of functions."""
 
-    def __init__(self) -> None:
-        self.seconds = {"model": 0.0, "scoring": 0.0}
+    seconds = 0.0
 
-    def around(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+    def around(self, call: Callable[..., Any]) -> Callable[..., Any]:
         """``call``, timed."""
 
         def timed(*given: Any) -> Any:
@@ -49,41 +50,35 @@ class Stopwatch:
             try:
                 return call(*given)
             finally:
-                self.seconds[name] += time.perf_counter() - started
+                self.seconds += time.perf_counter() - started
 
         return timed
 
 
-class Timed:
-    """A denoiser on the stopwatch."""
-
-    def __init__(self, denoiser: Any, watch: Stopwatch) -> None:
-        self.card, self.device, self.new_store = denoiser.card, denoiser.device, denoiser.new_store
-        self._call = watch.around("model", denoiser)
-
-    def __call__(self, *given: Any) -> Any:
-        """The model's answer."""
-        return self._call(*given)
+@contextmanager
+def scored(watch: Stopwatch) -> Iterator[None]:
+    """Inside, the time from logits to accepted positions goes to ``watch``."""
+    whole = {name: getattr(step, name) for name in ("propose", "_accept")}
+    for name, call in whole.items():
+        setattr(step, name, watch.around(call))
+    try:
+        yield
+    finally:
+        for name, call in whole.items():
+            setattr(step, name, call)
 
 
 def once(model: unmask.Model, prompts: list[str], preset: str, batch: int) -> dict[str, float]:
     """Seconds of one pass by part, and its counts."""
-    watch = Stopwatch()
-    whole = {name: getattr(step, name) for name in ("propose", "_accept")}
-    for name, call in whole.items():
-        setattr(step, name, watch.around("scoring", call))
-    timed = Timed(model.denoiser, watch)
-    watched = unmask.Model(timed, model.codec, model.template, model.defaults)  # type: ignore[arg-type]
-    try:
+    watch, (watched, meter) = Stopwatch(), metered(model)
+    with scored(watch):
         rows = prepare(watched, prompts, preset, raw=False, overrides={})
         started = time.perf_counter()
-        results = [one for _, one in finished(watched, rows, batch, lambda *_: None)]
+        results = [one for _, one in finished(watched, rows, batch)]
         seconds = time.perf_counter() - started
-    finally:
-        for name, call in whole.items():
-            setattr(step, name, call)
     return {
-        **watch.seconds,
+        "model": meter.seconds,
+        "scoring": watch.seconds,
         "all": seconds,
         "forwards": sum(one.forwards for one in results),
         "fed": sum(one.fed_positions for one in results),

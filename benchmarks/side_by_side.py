@@ -1,0 +1,230 @@
+"""Our presets, a plain loop and transformers' `generate` in turn, against the machine's ceilings.
+
+    python benchmarks/side_by_side.py --out docs/results/side_by_side.jsonl
+
+All answer the same held-out stories, round by round, in one process; the fastest round counts. The
+tokens of transformers and of our autoregressive twin have to be the same, or the run ends. What is
+multiplied and read is counted at every call (meter.py). ``--table FILE`` prints the last record.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import ceilings
+import full_canvas
+import unmask
+from decode_speed import machine
+from forward import Stopwatch, scored
+from meter import Meter, metered
+from twin import Twin
+from unmask.decode.generate import finished, prepare
+from unmask.decode.prompts import canvas_of
+from unmask.decode.stopping import end_of
+from unmask.evaluate.memory import PeakMemory
+from unmask.evaluate.tasks import stories
+
+PRESETS = (
+    ("tiny-fast", "d3llm", 1),
+    ("tiny-fast", "d3llm", 8),
+    ("tiny", "fast-dllm", 1),
+    ("tiny", "fast-dllm", 8),
+    ("tiny", "vanilla", 1),
+    ("tiny-ar", "ar", 1),
+    ("tiny-ar", "ar", 8),
+)
+BAR = 0.95
+HEADS = (
+    "decoder", "tokens/s", "calls", "fed", "ms a call", "model / scoring / rest, %",
+    "MFLOP a token", "of the products' rate", "MB a token", "of the copying rate", "peak, MB",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Pass:
+    """All prompts once. ``model`` and ``scoring`` are seconds; scoring None: not told apart."""
+
+    seconds: float
+    answers: list[list[int]]
+    calls: int
+    fed: int
+    flops: int
+    bytes: int
+    model: float
+    scoring: float | None
+
+
+Run = Callable[[list[list[int]]], Pass]
+
+
+def passed(seconds: float, answers: list[list[int]], meter: Meter, scoring: float | None) -> Pass:
+    """With what the meter counted."""
+    counts = (meter.calls, meter.fed, meter.flops, meter.bytes, meter.seconds)
+    return Pass(seconds, answers, *counts, scoring)
+
+
+def ours(model: unmask.Model, preset: str, batch: int, prompts: list[list[int]]) -> Pass:
+    """A preset of the package."""
+    watch, (watched, meter) = Stopwatch(), metered(model)
+    with scored(watch):
+        rows = prepare(watched, list(prompts), preset, raw=True, overrides={})
+        started = time.perf_counter()
+        results = dict(finished(watched, rows, batch))
+        seconds = time.perf_counter() - started
+    answers = [results[row].token_ids for row in range(len(prompts))]
+    return passed(seconds, answers, meter, watch.seconds)
+
+
+def plain(model: unmask.Model, bar: float | None, prompts: list[list[int]]) -> Pass:
+    """The full-canvas loop."""
+    watched, meter = metered(model)
+    block, started = model.defaults["block_length"], time.perf_counter()
+    answers = [
+        full_canvas.decode(watched, one, stories.CANVAS, block, threshold=bar).token_ids
+        for one in prompts
+    ]
+    return passed(time.perf_counter() - started, answers, meter, None)
+
+
+def theirs(twin: Twin, batch: int, prompts: list[list[int]]) -> Pass:
+    """transformers."""
+    twin.meter = Meter(twin.meter.body, twin.meter.element)
+    answers, started = [], time.perf_counter()
+    for start in range(0, len(prompts), batch):
+        answers += twin.decode(prompts[start : start + batch], stories.CANVAS)
+    return passed(time.perf_counter() - started, answers, twin.meter, None)
+
+
+def contenders(models: dict[str, unmask.Model]) -> dict[str, tuple[Run, int]]:
+    """How each runs, and its batch size, by name."""
+    runs: dict[str, tuple[Run, int]] = {}
+    for name, preset, batch in PRESETS:
+        runs[f"{name} {preset}, batch {batch}"] = partial(ours, models[name], preset, batch), batch
+    for said, bar in (("one token", None), (f"bar {BAR}", BAR)):
+        runs[f"tiny plain loop, {said}, batch 1"] = partial(plain, models["tiny"], bar), 1
+    twin = Twin(models["tiny-ar"])
+    for batch in (1, 8):
+        runs[f"tiny-ar transformers, batch {batch}"] = partial(theirs, twin, batch), batch
+    return runs
+
+
+def cut(answers: list[list[int]], ends: tuple[int, ...]) -> list[list[int]]:
+    """Up to and with the first end token."""
+    return [answer[: end_of(answer, ends) + 1] for answer in answers]
+
+
+def agree(passes: dict[str, list[Pass]], ends: tuple[int, ...]) -> None:
+    """transformers and we write the same tokens; raises AssertionError where not."""
+    for batch in (1, 8):
+        own, other = (
+            cut(passes[f"tiny-ar {kind}, batch {batch}"][0].answers, ends)
+            for kind in ("ar", "transformers")
+        )
+        assert own == other, f"transformers writes other tokens than tiny-ar at batch {batch}"
+
+
+def line(own: list[Pass], batch: int, ends: tuple[int, ...], peak: int) -> dict[str, Any]:
+    """The fastest round."""
+    best = min(own, key=lambda one: one.seconds)
+    tokens = sum(map(len, cut(best.answers, ends)))
+    alone = batch == 1  # rows of a batch run at once on several cores: their parts do not add up
+    found = asdict(best)
+    del found["answers"], found["seconds"]
+    return {
+        "tokens_per_second": round(tokens / best.seconds, 1),
+        "tokens": tokens,
+        "ms_per_forward": round(1000 * best.seconds / best.calls, 3),
+        **found,
+        "model": round(best.model / best.seconds, 3) if alone else None,
+        "scoring": round(best.scoring / best.seconds, 3) if alone and best.scoring else None,
+        "mflop_per_token": round(best.flops / tokens / 1e6, 2),
+        "mb_per_token": round(best.bytes / tokens / 1e6, 3),
+        "gflops": round(best.flops / best.seconds / 1e9, 2),
+        "gb_per_second": round(best.bytes / best.seconds / 1e9, 2),
+        "peak_mb": round(peak / 2**20, 1),
+    }
+
+
+def contest(prompts: list[list[int]], rounds: int) -> dict[str, dict[str, Any]]:
+    """A line for every contender."""
+    names = dict.fromkeys(name for name, _, _ in PRESETS)
+    models = {name: unmask.load(name, device="cpu") for name in names}
+    ends, runs = models["tiny-ar"].card.end_ids, contenders(models)
+    for run, batch in runs.values():
+        run(prompts[:batch])  # warms up
+    passes: dict[str, list[Pass]] = {name: [] for name in runs}
+    for _ in range(rounds):
+        for name, (run, _) in runs.items():
+            passes[name].append(run(prompts))
+    agree(passes, ends)
+    peaks = {}
+    for name, (run, batch) in runs.items():
+        with PeakMemory(torch.device("cpu")) as peak:
+            run(prompts[:batch])
+        peaks[name] = peak.bytes
+    return {name: line(own, runs[name][1], ends, peaks[name]) for name, own in passes.items()}
+
+
+def parts(row: dict[str, Any]) -> str:
+    """Where the time went, in per cent."""
+    if row["model"] is None:
+        return ""
+    rest = 1 - row["model"] - (row["scoring"] or 0)
+    scoring = "-" if row["scoring"] is None else f"{100 * row['scoring']:.0f}"
+    return f"{100 * row['model']:.0f} / {scoring} / {100 * rest:.0f}"
+
+
+def table(record: dict[str, Any]) -> str:
+    """The record as Markdown."""
+    top, copy = record["ceilings"]["products large GFLOP/s"], record["ceilings"]["copy large GB/s"]
+    lines = ["| " + " | ".join(HEADS) + " |", "|---|" + "---:|" * (len(HEADS) - 1)]
+    for name, row in record["rows"].items():
+        lines.append(
+            f"| {name} | {row['tokens_per_second']:,.0f} | {row['calls']:,} | {row['fed']:,} | "
+            f"{row['ms_per_forward']:.2f} | {parts(row)} | "
+            f"{row['mflop_per_token']:.1f} | {row['gflops'] / top:.0%} | "
+            f"{row['mb_per_token']:.2f} | {row['gb_per_second'] / copy:.0%} | "
+            f"{row['peak_mb']:.1f} |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure, print, append one JSON line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--prompts", type=int, default=16)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--out", type=Path, help="JSON lines to append to")
+    parser.add_argument("--table", type=Path, help="print the last record of this file, and end")
+    arguments = parser.parse_args()
+    if arguments.table:
+        print(table(json.loads(arguments.table.read_text().splitlines()[-1])))
+        return
+    model = unmask.load("tiny", device="cpu")
+    prompts = []
+    for example in itertools.islice(stories.examples("test", seed=1), arguments.prompts):
+        canvas = canvas_of(model, example.prompt, stories.CANVAS, raw=False)
+        prompts.append(canvas.tokens_L[: canvas.prompt_length].tolist())
+    before = ceilings.measure()
+    rows = contest(prompts, arguments.rounds)
+    after = ceilings.measure()
+    best = {name: max(value, after[name]) for name, value in before.items()}
+    record = {"prompts": len(prompts), **machine(), "ceilings": best, "rows": rows}
+    print(json.dumps(best), table(record), sep="\n")
+    if arguments.out:
+        with arguments.out.open("a") as file:
+            print(json.dumps(record), file=file)
+
+
+if __name__ == "__main__":
+    main()
