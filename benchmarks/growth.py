@@ -5,9 +5,10 @@
 
 The built-in weights, at lengths that they were never trained for: what they write there means
 nothing, so prompts are random ids, no text ends early, and how many tokens a forward writes is
-replayed from what was measured on stories (REPLAYED). A point's contenders run in turn; of each the
-fastest round counts. ``vanilla`` is timed for its first forwards only, which all cost the same.
-Points that the file already has are left out. ``--table`` prints them.
+replayed from what was measured on stories (REPLAYED). Rounds go through all points, contenders in
+turn, so that the rounds of a point lie minutes apart; of these the fastest counts. ``vanilla`` is
+timed for its first forwards only, which all cost the same. A run that was stopped goes on where it
+was. ``--table`` prints what the file has.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ import argparse
 import itertools
 import json
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, astuple, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -51,8 +53,6 @@ REPLAYED = {"d3llm, distilled": 9, "fast-dllm, dual cache": 4}
 """Tokens a forward. Stories: 9.05, and 3.50 in blocks of 8, which whole forwards make 4."""
 FIRST = {"vanilla": 4}
 """Forwards that are timed."""
-ENOUGH = 12.0
-"""Seconds after which no further round of a contender begins."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,8 @@ class Replayed:
 
 
 Run = Callable[[Point], Timing]
+Records = dict[tuple[str, Point], dict[str, Any]]
+ORDER = (*PRESETS, TWIN)
 
 
 def points(sizes: tuple[tuple[int, ...], ...]) -> list[Point]:
@@ -153,45 +155,58 @@ def contenders(length: int) -> dict[str, Run]:
     return runs | {TWIN: partial(theirs, Twin(models["tiny-ar"]))}
 
 
-def measure(point: Point, runs: dict[str, Run], rounds: int) -> Iterator[dict[str, Any]]:
-    """A record for every contender."""
-    timings: dict[str, list[Timing]] = {name: [] for name in runs}
-    for _ in range(rounds):
-        for name, run in runs.items():
-            if sum(one.seconds for one in timings[name]) < ENOUGH:
-                timings[name].append(run(point))
-    for name, own in timings.items():
-        best = min(own, key=lambda one: one.seconds)
-        yield {
-            "contender": name,
-            **asdict(point),
-            "ms_per_token": round(1000 * best.seconds / best.tokens, 4),
-            "tokens_per_second": round(best.tokens / best.seconds, 1),
-            **asdict(best),
-            "replayed": REPLAYED.get(name),
-            "rounds": len(own),
-            **machine(),
-        }
+def record(contender: str, point: Point, timing: Timing) -> dict[str, Any]:
+    """A line of the file."""
+    return {
+        "contender": contender,
+        **asdict(point),
+        "ms_per_token": round(1000 * timing.seconds / timing.tokens, 4),
+        "tokens_per_second": round(timing.tokens / timing.seconds, 1),
+        **asdict(timing),
+        "replayed": REPLAYED.get(contender),
+    }
 
 
-def read(path: Path) -> dict[tuple[str, Point], dict[str, Any]]:
-    """Records by contender and point; the last one of each."""
-    if not path.exists():
-        return {}
-    lines = map(json.loads, path.read_text().splitlines())
-    return {(one["contender"], Point(one["context"], one["new"], one["batch"])): one
-            for one in lines}  # fmt: skip
+def lines(path: Path) -> list[dict[str, Any]]:
+    """All records of a file, if there is one."""
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def table(records: dict[tuple[str, Point], dict[str, Any]]) -> str:
+def read(path: Path) -> Records:
+    """By contender and point, the fastest."""
+    found: Records = {}
+    for one in sorted(lines(path), key=lambda one: -float(one["ms_per_token"])):
+        found[key(one)] = one
+    return dict(sorted(found.items(), key=lambda item: ORDER.index(item[0][0])))
+
+
+def key(one: dict[str, Any]) -> tuple[str, Point]:
+    """Who, and where."""
+    return one["contender"], Point(one["context"], one["new"], one["batch"])
+
+
+def table(records: Records) -> str:
     """Tokens per second of all rows together, as Markdown."""
     names = list(dict.fromkeys(name for name, _ in records))
     lines = [f"| context | new | batch | {' | '.join(names)} |", "|" + "---:|" * (3 + len(names))]
-    for at in dict.fromkeys(point for _, point in records):
+    for at in sorted({point for _, point in records}, key=astuple):
         rates = [records[name, at]["tokens_per_second"] for name in names]
         said = [f"{rate:,.0f}" if rate >= 100 else f"{rate:.3g}" for rate in rates]
         lines.append(f"| {at.context:,} | {at.new:,} | {at.batch} | {' | '.join(said)} |")
     return "\n".join(lines)
+
+
+def run_all(sizes: tuple[tuple[int, ...], ...], rounds: int, out: Path) -> None:
+    """Append a line for every contender, point and round that the file does not have yet."""
+    runs, done = contenders(sum(max(axis) for axis in sizes[:2])), Counter(map(key, lines(out)))
+    for run in runs.values():
+        run(points(sizes)[0])  # warms up
+    for turn, point, (name, run) in itertools.product(range(rounds), points(sizes), runs.items()):
+        if turn >= done[name, point]:
+            found = record(name, point, run(point)) | machine()
+            with out.open("a") as file:
+                print(json.dumps(found), file=file)
+            print(turn, point, name, found["ms_per_token"], flush=True)
 
 
 def main() -> None:
@@ -203,17 +218,8 @@ def main() -> None:
     parser.add_argument("--table", action="store_true", help="measure nothing, print the file")
     arguments = parser.parse_args()
     sizes = QUICK if arguments.quick else (CONTEXTS, ANSWERS, BATCHES)
-    done = read(arguments.out)
     if not arguments.table:
-        runs = contenders(sum(max(axis) for axis in sizes[:2]))
-        for run in runs.values():
-            run(points(sizes)[0])  # warms up
-        for point in points(sizes):
-            missing = {name: run for name, run in runs.items() if (name, point) not in done}
-            for record in measure(point, missing, arguments.rounds):
-                with arguments.out.open("a") as file:
-                    print(json.dumps(record), file=file)
-                print(point, record["contender"], record["ms_per_token"], flush=True)
+        run_all(sizes, arguments.rounds, arguments.out)
     print(table(read(arguments.out)))
 
 
