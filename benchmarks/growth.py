@@ -6,9 +6,10 @@
 The built-in weights, at lengths that they were never trained for: what they write there means
 nothing, so prompts are random ids, no text ends early, and how many tokens a forward writes is
 replayed from what was measured on stories (REPLAYED). Rounds go through all points, contenders in
-turn, so that the rounds of a point lie minutes apart; of these the fastest counts. ``vanilla`` is
-timed for its first forwards only, which all cost the same. A run that was stopped goes on where it
-was. ``--table`` prints what the file has.
+turn, once with all threads and once with one (which decoding token by token likes better); so the
+rounds of a point lie minutes apart. The fastest counts. ``vanilla`` is timed for its first forwards
+only, which all cost the same. A run that was stopped goes on where it was. ``--table`` prints what
+the file has.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ from unmask.models.blocks import Rotary
 CONTEXTS, ANSWERS, BATCHES = (
     (256, 512, 1024, 2048, 4096),
     (64, 128, 256, 512, 1024),
-    (1, 2, 4, 8, 16, 32),
+    (1, 2, 4, 8, 16, 32, 64, 128),
 )
 QUICK = ((16, 32), (8, 16), (1, 2))
 PRESETS: dict[str, tuple[str, str, dict[str, Any]]] = {
@@ -197,16 +198,22 @@ def table(records: Records) -> str:
 
 
 def run_all(sizes: tuple[tuple[int, ...], ...], rounds: int, out: Path) -> None:
-    """Append a line for every contender, point and round that the file does not have yet."""
-    runs, done = contenders(sum(max(axis) for axis in sizes[:2])), Counter(map(key, lines(out)))
+    """Append a line for every contender, point, thread count and round that is not in the file."""
+    runs = contenders(sum(max(axis) for axis in sizes[:2]))
+    done = Counter((one["threads"], *key(one)) for one in lines(out))
+    every = torch.get_num_threads()
     for run in runs.values():
         run(points(sizes)[0])  # warms up
-    for turn, point, (name, run) in itertools.product(range(rounds), points(sizes), runs.items()):
-        if turn >= done[name, point]:
-            found = record(name, point, run(point)) | machine()
-            with out.open("a") as file:
-                print(json.dumps(found), file=file)
-            print(turn, point, name, found["ms_per_token"], flush=True)
+    turns = itertools.product(range(rounds), sorted({every, 1}, reverse=True), points(sizes))
+    for turn, threads, point in turns:
+        torch.set_num_threads(threads)
+        for name, run in runs.items():
+            if turn >= done[threads, name, point]:
+                found = record(name, point, run(point)) | machine()
+                with out.open("a") as file:
+                    print(json.dumps(found), file=file)
+                print(turn, threads, point, name, found["ms_per_token"], flush=True)
+    torch.set_num_threads(every)
 
 
 def main() -> None:

@@ -2,9 +2,10 @@
 
     python benchmarks/side_by_side.py --out docs/results/side_by_side.jsonl
 
-All answer the same held-out stories, round by round, in one process; the fastest round counts. The
-tokens of transformers and of our autoregressive twin have to be the same, or the run ends. What is
-multiplied and read is counted at every call (meter.py). ``--table FILE`` prints the last record.
+All answer the same held-out stories, round by round, in one process, with all threads and with one
+(which decoding token by token likes better); the fastest round counts. The tokens of transformers
+and of our autoregressive twin have to be the same, or the run ends. What is multiplied and read is
+counted at every call (meter.py). ``--table FILE`` prints the last record.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ PRESETS = (
 )
 BAR = 0.95
 HEADS = (
-    "decoder", "tokens/s", "calls", "fed", "ms a call", "model / scoring / rest, %",
+    "decoder", "threads", "tokens/s", "calls", "fed", "ms a call", "model / scoring / rest, %",
     "MFLOP a token", "of the products' rate", "MB a token", "of the copying rate", "peak, MB",
 )  # fmt: skip
 
@@ -62,6 +63,7 @@ class Pass:
     bytes: int
     model: float
     scoring: float | None
+    threads: int
 
 
 Run = Callable[[list[list[int]]], Pass]
@@ -70,7 +72,7 @@ Run = Callable[[list[list[int]]], Pass]
 def passed(seconds: float, answers: list[list[int]], meter: Meter, scoring: float | None) -> Pass:
     """With what the meter counted."""
     counts = (meter.calls, meter.fed, meter.flops, meter.bytes, meter.seconds)
-    return Pass(seconds, answers, *counts, scoring)
+    return Pass(seconds, answers, *counts, scoring, torch.get_num_threads())
 
 
 def ours(model: unmask.Model, preset: str, batch: int, prompts: list[list[int]]) -> Pass:
@@ -137,7 +139,9 @@ def line(own: list[Pass], batch: int, ends: tuple[int, ...], peak: int) -> dict[
     """The fastest round."""
     best = min(own, key=lambda one: one.seconds)
     tokens = sum(map(len, cut(best.answers, ends)))
-    alone = batch == 1  # rows of a batch run at once on several cores: their parts do not add up
+    alone = (
+        batch == 1 or best.threads == 1
+    )  # rows of a batch run at once on several cores: their parts do not add up
     found = asdict(best)
     del found["answers"], found["seconds"]
     return {
@@ -163,9 +167,12 @@ def contest(prompts: list[list[int]], rounds: int) -> dict[str, dict[str, Any]]:
     for run, batch in runs.values():
         run(prompts[:batch])  # warms up
     passes: dict[str, list[Pass]] = {name: [] for name in runs}
-    for _ in range(rounds):
+    every = torch.get_num_threads()
+    for threads in sorted({every, 1}, reverse=True) * rounds:
+        torch.set_num_threads(threads)
         for name, (run, _) in runs.items():
             passes[name].append(run(prompts))
+    torch.set_num_threads(every)
     agree(passes, ends)
     peaks = {}
     for name, (run, batch) in runs.items():
@@ -190,8 +197,8 @@ def table(record: dict[str, Any]) -> str:
     lines = ["| " + " | ".join(HEADS) + " |", "|---|" + "---:|" * (len(HEADS) - 1)]
     for name, row in record["rows"].items():
         lines.append(
-            f"| {name} | {row['tokens_per_second']:,.0f} | {row['calls']:,} | {row['fed']:,} | "
-            f"{row['ms_per_forward']:.2f} | {parts(row)} | "
+            f"| {name} | {row['threads']} | {row['tokens_per_second']:,.0f} | "
+            f"{row['calls']:,} | {row['fed']:,} | {row['ms_per_forward']:.2f} | {parts(row)} | "
             f"{row['mflop_per_token']:.1f} | {row['gflops'] / top:.0%} | "
             f"{row['mb_per_token']:.2f} | {row['gb_per_second'] / copy:.0%} | "
             f"{row['peak_mb']:.1f} |"
@@ -203,7 +210,7 @@ def main() -> None:
     """Measure, print, append one JSON line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--prompts", type=int, default=16)
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--out", type=Path, help="JSON lines to append to")
     parser.add_argument("--table", type=Path, help="print the last record of this file, and end")
     arguments = parser.parse_args()
