@@ -18,10 +18,9 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
 from growth import ORDER, REPLAYED, TWIN, Records, read
-from unmask.evaluate.plots.labels import Name, Room
 from unmask.evaluate.plots.style import Look, Theme, applied, find, look, save
 
 AR, STUDENT = ("AR with KV cache", TWIN), "d3llm, distilled"
@@ -35,7 +34,7 @@ TITLES = {
     "new": "Cost of a token against the answer",
     "batch": "Cost of a token under load",
 }
-SIZE = (7.4, 4.6)
+SIZE = (8.2, 4.4)
 Spots = list[tuple[float, float]]
 
 
@@ -104,7 +103,7 @@ def draw(records: Records, axis: str, theme: str) -> Figure:
             _note(records, axis, said(found, drawn)), fontsize=8, color=style.muted, x=0.01,
             ha="left",
         )  # fmt: skip
-        _name(figure, axes, drawn, looks)
+        _key(figure, looks)
     return figure
 
 
@@ -118,6 +117,7 @@ def _scales(axes: Axes, drawn: dict[str, Spots]) -> None:
     axes.xaxis.set_major_locator(FixedLocator(sizes))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     for one in (axes.xaxis, axes.yaxis):
         one.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
 
@@ -142,18 +142,11 @@ def _note(records: Records, axis: str, extra: str) -> str:
     return f"{first}\n{extra}" if extra else first
 
 
-def _name(figure: Figure, axes: Axes, drawn: dict[str, Spots], looks: dict[str, Look]) -> None:
-    """Names beside the ends of their lines where there is room for all, else a key."""
-    figure.draw_without_rendering()  # the layout has to stand before texts can be measured
-    names = [Name(name, spots[-1], looks[name].colour) for name, spots in drawn.items()]
-    if Room(axes, list(drawn.values())).place(names):
-        figure.set_layout_engine("none")  # or texts measured for this layout would move
-        return
+def _key(figure: Figure, looks: dict[str, Look]) -> None:
     handles = [
         Line2D([], [], color=own.colour, marker=own.mark, ls=own.dash, lw=2, ms=6, label=name)
         for name, own in looks.items()
     ]
-    figure.set_size_inches(SIZE[0] + 1.6, SIZE[1])
     figure.legend(handles=handles, loc="outside right upper", fontsize=9, handlelength=2.6)
 
 

@@ -41,7 +41,7 @@ class Twin:
             tie_word_embeddings=True,
         )
         self.theirs: Any = LlamaForCausalLM(config)
-        self.theirs.eval()
+        self.theirs.train(mode=False)
         own = denoiser.state_dict()
         names = llama_like(body.layers, tied=True)
         weights = {theirs: own[ours] for theirs, ours in names.items()}
