@@ -103,3 +103,8 @@ def test_an_error_waits_for_the_others(guilty, two_threads):
         each(work, [0, 1, 2], 2, WIDE)
     assert sorted(done) == [part for part in range(3) if part != guilty]
     assert torch.get_num_threads() == 2
+
+
+def test_rows_that_feed_little_share_one_core():
+    assert groups([1] * 16, 2) == [list(range(16))]
+    assert len(groups([40, 40], 2)) == 2

@@ -30,6 +30,8 @@ MOST = 4
 """Beyond so many lanes the interpreter, which runs in one thread at a time, is the limit."""
 WIDE = 128
 """Fed positions from which one call is worth more than one core."""
+FEW = 64
+"""Fed positions below which a second core costs more than it gives: little but Python is left."""
 
 
 def lanes(denoiser: Denoiser) -> int:
@@ -47,7 +49,8 @@ def groups(lengths: Sequence[int], lanes: int) -> list[list[int]]:
     every row, and a call. A group is closed when it has a lane's share of the work.
     """
     order = sorted(range(len(lengths)), key=lambda row: -lengths[row])
-    share = sum(lengths) / lanes
+    total = sum(lengths)
+    share = total if total < FEW else total / lanes
     costs, cuts = [0], [0]  # of the first n rows: the least cost, and where its last group starts
     for stop in range(1, len(order) + 1):
         least, cut = costs[stop - 1] + lengths[order[stop - 1]] + CALL_COST, stop - 1
