@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unmask.decode.lanes import CALL_COST, MOST, SMALL, WIDE, each, groups, lanes
+from unmask.decode.lanes import CALL_COST, FEW, MOST, SMALL, WIDE, each, groups, lanes
 
 
 @pytest.fixture
