@@ -105,7 +105,7 @@ class UnmaskLM(TemplateLM):  # type: ignore[misc]  # untyped
             "model_name": card.name,
             "model_family": card.family,
             "model_num_parameters": card.parameters,
-            "model_dtype": str(next(self.model.denoiser.parameters()).dtype),
+            "model_dtype": f"torch.{self.model.denoiser.dtype}",
             "preset": self.preset or policy.default_preset(card),
             "overrides": dict(self.overrides),
             "schedule": made.settings.schedule,

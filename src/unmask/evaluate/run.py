@@ -97,7 +97,7 @@ def place_of(model: Model) -> dict[str, Any]:
     """The fields of a record that tell where a model computes, and in which number type."""
     denoiser = model.denoiser
     return {
-        "dtype": str(next(denoiser.parameters()).dtype).removeprefix("torch."),
+        "dtype": denoiser.dtype,
         "device": provenance.machine(denoiser.device),
         "threads": torch.get_num_threads(),
     }

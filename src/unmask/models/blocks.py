@@ -16,7 +16,7 @@ from torch.utils.checkpoint import checkpoint
 
 from unmask.models.attention import attend
 from unmask.models.denoiser import ModelCard
-from unmask.models.joint import Joint
+from unmask.models.joint import Joint, Product
 from unmask.models.store import KeyValueStore, StoreRows, StoreSize
 
 
@@ -133,7 +133,7 @@ class Block(nn.Module):
         self.up = nn.Linear(width, body.mlp_width, bias=False)
         self.down = nn.Linear(body.mlp_width, width, bias=False)
         self.heads, self.head_norm = (body.heads, body.kv_heads), body.head_norm
-        self.joints: tuple[Joint, Joint] | None = None
+        self.joints: tuple[Product, Product] | None = None
 
     def join(self) -> None:
         """From now on multiply by query, key and value at once, and by gate and up."""
@@ -223,9 +223,14 @@ class Transformer(nn.Module):
         """Where the weights are."""
         return self.embedding.weight.device
 
+    @property
+    def dtype(self) -> str:
+        """The number type of the weights: float32, bfloat16, float16 or int8."""
+        return str(self.embedding.weight.dtype).removeprefix("torch.")
+
     def new_store(self, rows: int, length: int) -> KeyValueStore:
         """Room for ``rows`` canvases of up to ``length`` positions."""
-        body, weight = self.body, self.embedding.weight
+        body, weight = self.body, self.norm.weight
         size = StoreSize(body.layers, rows, length, self.key_heads, body.head_width)
         return KeyValueStore(size, weight.dtype, weight.device)
 

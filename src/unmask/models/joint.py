@@ -6,10 +6,23 @@ Small products leave a machine waiting: for query, key and value one product ins
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+
+class Product(Protocol):
+    """A product that can stand for those of several maps."""
+
+    def stands_for(self, *maps: nn.Module) -> bool:
+        """Whether these are the maps, and it may."""
+        ...
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """All outputs, side by side."""
+        ...
 
 
 class Joint:

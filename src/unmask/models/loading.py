@@ -22,7 +22,7 @@ from unmask import catalogue
 from unmask.errors import CheckpointError, InputError, PromptError
 from unmask.files import read_object, reason_of
 from unmask.models import parallel as parallels
-from unmask.models import weights
+from unmask.models import quantized, weights
 from unmask.models.blocks import Transformer
 from unmask.models.denoiser import ModelCard
 from unmask.text import chat, tokenizer
@@ -35,7 +35,9 @@ DTYPES = {
     "bf16": torch.bfloat16,
     "float16": torch.float16,
     "fp16": torch.float16,
+    quantized.NAME: torch.float32,
 }
+"""What each computes in."""
 DOWNLOADED = ["*.json", "*.safetensors", "*.txt", "*.jinja"]
 GENERATION_DEFAULTS = {"max_new_tokens": 256, "block_length": 32}
 LONGEST_NAME = 1000
@@ -103,28 +105,37 @@ def load(
     (org/name).
 
     ``device``: auto, cpu, cuda, cuda:1, mps. ``dtype``: auto (bfloat16 on a GPU, else float32),
-    float32, bfloat16 or float16. ``parallel``: the processes that torchrun started hold a part of
+    float32, bfloat16, float16, or int8: weights of 8 bits on a CPU, everything else in float32
+    (`unmask.models.quantized`). ``parallel``: the processes that torchrun started hold a part of
     the model each; all of them have to make the same calls (`unmask.models.parallel`).
 
     Raises:
-        InputError: an unknown name, device or dtype; processes that cannot share the model.
+        InputError: an unknown name, device or dtype; int8 where it cannot be; processes that
+            cannot share the model.
         CheckpointError: the folder cannot become a model; the message names file, field or tensor.
     """
     where, count = pick_device(device), 1
     if parallel:
         where, count = parallels.own_device(where), parallels.processes()
-    kind = pick_dtype(dtype, where)
+    kind, small = pick_dtype(dtype, where), dtype == quantized.NAME
+    if small:
+        quantized.check(where, parallel=parallel)
     folder = find_folder(str(name))
     model, names = _unfilled(folder, str(name))
     denoiser = model.denoiser
     if parallel:
         parallels.check(denoiser.body, count)
         parallels.cut(denoiser, count, where)
+    if small:
+        quantized.prepare(denoiser)
     weights.fill(denoiser, folder, names, where, kind)
     size = sum(weight.numel() for weight in denoiser.parameters())
     if parallel:
         parallels.settle(denoiser, count)
-    denoiser.join()
+    if small:
+        quantized.settle(denoiser)
+    else:
+        denoiser.join()
     denoiser.card = replace(denoiser.card, parameters=size, processes=count)
     return model
 

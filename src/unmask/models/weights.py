@@ -12,6 +12,7 @@ from unmask.errors import CheckpointError
 from unmask.files import read_object
 from unmask.models.blocks import Transformer
 from unmask.models.parallel import part_of
+from unmask.models.quantized import rounded
 
 
 def fill(
@@ -23,6 +24,8 @@ def fill(
 ) -> None:
     """Load ``names`` (checkpoint name -> parameter name) into a model on the meta device.
 
+    What the model wants as int8 is rounded as it is read, so that it never fills memory as it was.
+
     Raises:
         CheckpointError: a tensor is missing, unexpected or of the wrong shape; a file is broken.
     """
@@ -30,7 +33,11 @@ def fill(
     loaded: dict[str, torch.Tensor] = {}
     for path in shards(folder):
         for name, tensor in _tensors(path, names, wanted, device):
-            loaded[names[name]] = part_of(tensor.to(dtype), wanted[names[name]])
+            ours = names[name]
+            if wanted[ours].dtype is torch.int8:
+                loaded[ours], loaded[ours.removesuffix("weight") + "scale"] = rounded(tensor)
+            else:
+                loaded[ours] = part_of(tensor.to(dtype), wanted[ours])
     missing = [theirs for theirs, ours in names.items() if ours not in loaded]
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
@@ -38,6 +45,8 @@ def fill(
     together = model.head.weight is model.embedding.weight
     if model.body.tied:
         loaded["head.weight"] = part_of(loaded["embedding.weight"], model.head.weight)
+        if "embedding.scale" in loaded:
+            loaded["head.scale"] = loaded["embedding.scale"]
     model.load_state_dict(loaded, assign=True)
     if together:
         model.head.weight = model.embedding.weight
