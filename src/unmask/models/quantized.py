@@ -31,6 +31,8 @@ HALF, ZERO = 63, 64
 MAKER = "_make_per_channel_quantized_tensor"
 """Makes the only thing that FBGEMM takes weights from. torch 2.13 warns that tensors which know
 their scale will go (pytorch issue 184982); `check` refuses a torch without them."""
+ROWS = 2048
+"""Rounded at a time: the head of a big model alone fills gigabytes in fp32."""
 SMALLEST = 1e-30
 """Positions of zeros are divided by this."""
 
@@ -69,9 +71,15 @@ def prepare(model: Transformer) -> None:
 
 def rounded(weight_OI: Tensor) -> tuple[Tensor, Tensor]:
     """Whole numbers int8 [O, I] and what they count, fp32 [O]."""
-    weight = weight_OI.float()
-    scale_O = (weight.abs().amax(1) / MOST).clamp_min(SMALLEST)
-    return (weight / scale_O[:, None]).round_().to(torch.int8), scale_O
+    numbers_OI = torch.empty(weight_OI.shape, dtype=torch.int8)
+    scale_O = torch.empty(len(weight_OI))
+    parts = zip(*(whole.split(ROWS) for whole in (weight_OI, numbers_OI, scale_O)), strict=True)
+    for weight, numbers, scale in parts:
+        wide = weight.float()
+        torch.amax(wide.abs(), 1, out=scale)
+        scale.div_(MOST).clamp_min_(SMALLEST)
+        numbers.copy_((wide / scale[:, None]).round_())
+    return numbers_OI, scale_O
 
 
 def settle(model: Transformer) -> None:
