@@ -111,6 +111,18 @@ def test_logits_are_near_those_of_all_digits(written, tmp_path):
     assert (wide.denoiser.dtype, small.denoiser.dtype) == ("float32", "int8")
 
 
+@pytest.mark.parametrize("name", ["tiny-fast", GOLDEN / "llada-tiny", GOLDEN / "dream-tiny"])
+def test_nothing_but_the_weights_is_rounded(name):
+    """A float32 model of the same rounded weights says the same, but for the fourth digit."""
+    wide, small = both(name)
+    for weight in wide.denoiser.parameters():
+        if weight.dim() > 1:
+            numbers, scale = rounded(weight)
+            weight.data.copy_(numbers * scale[:, None])
+    ids = list(range(VOCABULARY))
+    assert off(small.logits(ids), wide.logits(ids)) < 2e-3
+
+
 def test_a_tied_head_is_the_rounded_embedding():
     wide, small = both("tiny-fast")
     weight = wide.denoiser.embedding.weight

@@ -73,7 +73,7 @@ def rounded(weight_OI: Tensor) -> tuple[Tensor, Tensor]:
     """Whole numbers int8 [O, I] and what they count, fp32 [O]."""
     numbers_OI = torch.empty(weight_OI.shape, dtype=torch.int8)
     scale_O = torch.empty(len(weight_OI))
-    parts = zip(*(whole.split(ROWS) for whole in (weight_OI, numbers_OI, scale_O)), strict=True)
+    parts = zip(*(torch.split(w, ROWS) for w in (weight_OI, numbers_OI, scale_O)), strict=True)
     for weight, numbers, scale in parts:
         wide = weight.float()
         torch.amax(wide.abs(), 1, out=scale)
@@ -101,7 +101,7 @@ class Packed:
 
     def __init__(self, maps: Sequence[nn.Linear]) -> None:
         self.maps: tuple[nn.Module, ...] = ()
-        biases = [one.bias for one in maps if one.bias is not None]
+        biases: list[Tensor] = [one.bias for one in maps if one.bias is not None]
         self.bias = torch.cat(biases) if biases else None
         weights = [one.weight.data for one in maps]
         weight_OI = torch.cat(weights) if len(weights) > 1 else weights[0]
