@@ -106,6 +106,7 @@ def test_an_error_waits_for_the_others(guilty, two_threads):
     assert torch.get_num_threads() == 2
 
 
-def test_rows_that_feed_little_share_one_core():
-    assert groups([1] * 16, 2) == [list(range(16))]
-    assert len(groups([40, 40], 2)) == 2
+def test_rows_that_feed_little_share_a_call_on_one_core(two_threads):
+    assert groups([1] * (FEW - 1), 2) == [list(range(FEW - 1))]
+    assert len(groups([1] * FEW, 2)) == 2
+    assert each(lambda _: torch.get_num_threads(), [0], 2, FEW - 1) == [1]

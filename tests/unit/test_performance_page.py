@@ -1,0 +1,73 @@
+"""docs/results/performance.md says what its records say."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+RESULTS = Path(__file__).parents[2] / "docs" / "results"
+PAGE = (RESULTS / "performance.md").read_text()
+WANTED = PAGE[PAGE.index("## What was wanted") : PAGE.index("## An 8B model")]
+
+
+def records(name):
+    return [json.loads(line) for line in (RESULTS / name).read_text().splitlines()]
+
+
+def test_where_a_forward_goes():
+    rows = records("forward.jsonl")[-1]["rows"]
+    for name, row in rows.items():
+        parts = " | ".join(f"{row[part]:.1%}" for part in ("model", "scoring", "bookkeeping"))
+        line = f"| {name} | {row['ms_per_forward']:.2f} | {parts} | {row['fed_per_forward']} |"
+        assert line.replace("%", " %") in PAGE
+
+
+@pytest.mark.parametrize(
+    ("contender", "said"),
+    [
+        ("tiny-fast d3llm, batch 1", "{} for `tiny-fast`"),
+        ("tiny fast-dllm, batch 1", "{} `fast-dllm`"),
+        ("tiny vanilla, batch 1", "{} vanilla"),
+    ],
+)
+def test_scoring_and_bookkeeping(contender, said):
+    row = records("forward.jsonl")[-1]["rows"][contender]
+    share = f"{100 * (row['scoring'] + row['bookkeeping']):.1f} %"
+    assert said.format(share) in WANTED
+
+
+def test_the_student_against_vanilla_and_its_twin():
+    rows = {
+        row["name"]: row for row in json.loads((RESULTS / "bench_tiny.json").read_text())["rows"]
+    }
+    student = rows["d3llm, distilled (tiny-fast)"]
+    assert f"**{student['to_vanilla']:.1f}**" in WANTED
+    assert f"| {student['to_ar']:.1f}, missed" in WANTED
+
+
+def test_a_forward_of_the_plain_loop_and_of_ours():
+    best = []
+    for one in records("decode_speed.jsonl"):
+        rows = one["rows"]
+        plain = rows["plain loop, threshold 0.95"]["ms_per_forward"]
+        ours = (
+            row["ms_per_forward"]
+            for name, row in rows.items()
+            if "fast-dllm" in name or "d3llm" in name
+        )
+        best.append(plain / min(ours))
+    assert f"{min(best):.1f} to {max(best):.1f} in four runs" in WANTED
+    assert len(best) == 4
+
+
+def test_dual_beats_prefix_everywhere():
+    rows = {
+        row["name"]: row for row in json.loads((RESULTS / "bench_tiny.json").read_text())["rows"]
+    }
+    pairs = [(rows["fast-dllm, dual cache"], rows["fast-dllm, prefix cache"])]
+    pairs.extend(
+        (one["rows"]["unmask fast-dllm, dual"], one["rows"]["unmask fast-dllm, prefix"])
+        for one in records("decode_speed.jsonl")
+    )
+    assert all(dual["tokens_per_second"] > prefix["tokens_per_second"] for dual, prefix in pairs)
+    assert len(pairs) == 5, "the page says in all five runs"
