@@ -81,10 +81,14 @@ class Canvas:
 
     def close(self, end: int, pad: int, *, written: bool) -> Canvas:
         """``pad`` at the open positions from ``end`` on, as written by the last forward; with
-        ``written`` in the place of text as well, which keeps its birth."""
+        ``written`` in the place of text as well, which keeps its birth. The same canvas if all of
+        them have it."""
+        masked = self.born_L[end:] == MASKED
+        new = masked | (self.tokens_L[end:] != pad) if written else masked
+        if not new.any():
+            return self
         after, born = self.tokens_L.copy(), self.born_L.copy()
-        masked = born[end:] == MASKED
-        after[end:][masked | written] = pad
+        after[end:][new] = pad
         born[end:][masked] = self.step
         return self._next(after, born, self.step)
 

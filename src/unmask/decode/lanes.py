@@ -48,6 +48,8 @@ def groups(lengths: Sequence[int], lanes: int) -> list[list[int]]:
     The cheapest cut of the rows, ordered by length, where a group costs its longest length for
     every row, and a call. A group is closed when it has a lane's share of the work.
     """
+    if len(lengths) == 1:
+        return [[0]]
     order = sorted(range(len(lengths)), key=lambda row: -lengths[row])
     total = sum(lengths)
     share = total if total < FEW else total / lanes

@@ -50,13 +50,13 @@ def at_least_best(accept_BA: Tensor, score_BA: Tensor, slate: Slate) -> Tensor:
     For rules that accept by ``score``: then the best is either accepted or all of ``must`` is
     refused. The lowest position wins a tie.
     """
-    best_B1 = score_BA.masked_fill(~slate.must_BA, -torch.inf).argmax(1, keepdim=True)
+    best_B1 = score_BA.where(slate.must_BA, -torch.inf).argmax(1, keepdim=True)
     return accept_BA.scatter(1, best_B1, value=True) & slate.open_BA
 
 
 def ranks(score_BA: Tensor, slate: Slate) -> Tensor:
     """Rank of every open position by descending score, 0 the best; the lower one wins a tie."""
-    score_BA = score_BA.masked_fill(~slate.open_BA, -torch.inf)
+    score_BA = score_BA.where(slate.open_BA, -torch.inf)
     return score_BA.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
 
 

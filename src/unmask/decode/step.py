@@ -29,7 +29,7 @@ from unmask.decode.window import Window
 from unmask.errors import DecodeError
 from unmask.models.denoiser import Denoiser, ModelCard
 from unmask.models.store import KeyValueStore
-from unmask.transfer import send
+from unmask.transfer import fetch, send
 
 
 @dataclass
@@ -95,27 +95,25 @@ def _advance(denoiser: Denoiser, store: KeyValueStore | None, turns: list[_Turn]
         [len(turn.plan.ask) for turn in turns],
     )
     accept_BA = _accept(proposal, turns)
-    # The one read of the host: ids are exact in fp32 below 2^24, in fp64 always.
-    confidence_BA = proposal.confidence_BA
-    parts = [part.to(confidence_BA.dtype) for part in (accept_BA, proposal.token_BA)]
-    host = torch.stack([*parts, confidence_BA]).cpu().numpy()
-    return [_commit(turn, host[:, at], card) for at, turn in enumerate(turns)]
+    # The one read of the host.
+    host = fetch(accept_BA, proposal.token_BA, proposal.confidence_BA)
+    return [_commit(turn, [part[at] for part in host], card) for at, turn in enumerate(turns)]
 
 
-def _commit(turn: _Turn, host: NDArray[Any], card: ModelCard) -> Commit:
+def _commit(turn: _Turn, host: list[NDArray[Any]], card: ModelCard) -> Commit:
     row, ask = turn.row, turn.plan.ask
-    accept, token, confidence = host[:, : len(ask)]
-    if np.isnan(confidence).any():
+    accept, token, confidence = (part[: len(ask)] for part in host)
+    if np.isnan(confidence.max()):
         raise DecodeError(
             f"model {card.name!r} returned NaN logits for prompt {row.index}; its weights are "
             "damaged or overflow in this dtype, try dtype='float32'"
         )
-    chosen = accept > 0
+    chosen = accept.nonzero()[0]
     at, tokens, scores = ask[chosen], token[chosen].astype(np.int64), confidence[chosen]
     row.canvas = row.canvas.commit(at, tokens)
     row.fed.append(turn.plan.fed)
     if row.policy.early_stop:
-        stopped = stop_early(row.canvas, card, ahead=row.policy.schedule.ahead)
+        stopped = stop_early(row.canvas, card, tokens, ahead=row.policy.schedule.ahead)
         if stopped is not row.canvas:
             at, tokens, scores = _padded(row.canvas, stopped, confidence, ask)
             row.canvas = stopped
@@ -139,36 +137,41 @@ def _forward(denoiser: Denoiser, store: KeyValueStore | None, turns: list[_Turn]
     shift = denoiser.card.logit_shift
     width = max(turn.plan.fed for turn in turns)
     asked = max(len(turn.plan.ask) for turn in turns)
-    ids_BQ = np.empty((len(turns), width), dtype=np.int64)
-    at_BQ = np.empty_like(ids_BQ)
+    start_B, stop_B = np.array([turn.plan.feed for turn in turns]).T
+    # A padding column is the last fed position again: same keys, same place.
+    at_BQ = np.minimum(start_B[:, None] + np.arange(width), stop_B[:, None] - 1)
+    ids_BQ = np.empty_like(at_BQ)
     ask_BA = np.zeros((len(turns), asked), dtype=np.int64)
-    for row, (turn, plan) in enumerate((turn, turn.plan) for turn in turns):
-        start, stop = plan.feed
-        # A padding column is the last fed position again: same keys, same place.
-        at_BQ[row] = np.minimum(np.arange(start, start + width), stop - 1)
+    for row, turn in enumerate(turns):
         ids_BQ[row] = turn.row.canvas.tokens_L[at_BQ[row]]
-        ask_BA[row, : len(plan.ask)] = np.maximum(plan.ask - shift - start, 0)
-    keep = _keep(store, turns, width)
+        ask = turn.plan.ask - (turn.plan.feed[0] + shift)
+        ask_BA[row, : len(ask)] = ask if not shift else np.maximum(ask, 0)
+    length = _length(turns)
+    keep = _keep(store, turns, width, length)
     device = denoiser.device
     return denoiser(
         send(ids_BQ, device),
         send(at_BQ, device),
-        None if store is None else store.rows([turn.slot for turn in turns], _length(turns)),
+        None if store is None else store.rows([turn.slot for turn in turns], length),
         None if keep is None else send(keep, device),
         send(ask_BA, device),
     )
 
 
-def _keep(store: KeyValueStore | None, turns: list[_Turn], width: int) -> NDArray[np.bool_] | None:
+def _keep(
+    store: KeyValueStore | None, turns: list[_Turn], width: int, length: int
+) -> NDArray[np.bool_] | None:
     """Which keys every row may look at, bool [B, L] (without a store [B, Q]); None for all."""
+    fed = [turn.plan.fed for turn in turns]
     if store is None:
-        keep = np.arange(width) < np.array([[turn.plan.fed] for turn in turns])
-        return None if keep.all() else keep
-    keep = np.zeros((len(turns), _length(turns)), dtype=np.bool_)
+        return None if min(fed) == width else np.arange(width) < np.array(fed)[:, None]
+    if all(turn.plan.fed + turn.plan.seen == length for turn in turns):
+        return None
+    keep = np.zeros((len(turns), length), dtype=np.bool_)
     for row, turn in enumerate(turns):
         for start, stop in (turn.plan.feed, *turn.plan.read):
             keep[row, start:stop] = True
-    return None if keep.all() else keep
+    return keep
 
 
 def _length(turns: list[_Turn]) -> int:
@@ -194,20 +197,21 @@ def _accept(proposal: Proposal, turns: list[_Turn]) -> Tensor:
 
 
 def _slate(turns: list[_Turn], proposal: Proposal) -> Slate:
-    asked = proposal.token_BA.shape[1]
-    open_BA = np.zeros((len(turns), asked), dtype=np.bool_)
-    must_BA = np.zeros((len(turns), asked), dtype=np.bool_)
-    total_B, age_B = np.zeros(len(turns), np.int64), np.zeros(len(turns), np.int64)
-    for row, turn in enumerate(turns):
-        ask, (start, stop) = turn.plan.ask, turn.window.frontier
-        open_BA[row, : len(ask)] = True
-        must_BA[row, : len(ask)] = (ask >= start) & (ask < stop)
-        total_B[row] = np.count_nonzero(turn.row.canvas.born_L[start:stop])
-        age_B[row] = turn.row.canvas.step - turn.window.since
-    device = proposal.token_BA.device
-    open_, must, total, age = (send(array, device) for array in (open_BA, must_BA, total_B, age_B))
-    noise = send(_noise(turns, asked), device) if turns[0].row.policy.strategy.random else None
-    return Slate(open_, must, total, age, noise)
+    device, column_A = proposal.token_BA.device, np.arange(proposal.token_BA.shape[1])
+    asked_B, owing_B, total_B, age_B = np.array([_counts(turn) for turn in turns]).T
+    masks = (column_A < asked_B[:, None], column_A < owing_B[:, None])
+    open_BA, must_BA, total, age = (send(array, device) for array in (*masks, total_B, age_B))
+    random = turns[0].row.policy.strategy.random
+    noise = send(_noise(turns, len(column_A)), device) if random else None
+    return Slate(open_BA, must_BA, total, age, noise)
+
+
+def _counts(turn: _Turn) -> tuple[int, ...]:
+    """Asked positions, how many of them in the frontier block (the first, for they ascend), its
+    tokens in all, and its age."""
+    (start, stop), canvas, ask = turn.window.frontier, turn.row.canvas, turn.plan.ask
+    owing, total = ask.searchsorted(stop), np.count_nonzero(canvas.born_L[start:stop])
+    return len(ask), int(owing), int(total), canvas.step - turn.window.since
 
 
 def _noise(turns: list[_Turn], asked: int) -> Tensor:

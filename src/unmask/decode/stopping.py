@@ -12,14 +12,17 @@ from unmask.models.denoiser import ModelCard
 
 def end_of(tokens: Ids | Sequence[int], end_ids: tuple[int, ...]) -> int:
     """Index of the first end token; the length if there is none."""
-    hit = np.zeros(len(tokens), dtype=np.bool_)
+    head = np.asarray(tokens)
     for end in end_ids:  # one or two; np.isin would sort
-        hit |= np.asarray(tokens) == end
-    return int(hit.argmax()) if hit.any() else len(tokens)
+        hits = np.flatnonzero(head == end)
+        if len(hits):
+            head = head[: hits[0]]
+    return len(head)
 
 
-def stop_early(canvas: Canvas, card: ModelCard, *, ahead: bool) -> Canvas:
-    """Put padding behind the first end token that follows all given text.
+def stop_early(canvas: Canvas, card: ModelCard, fresh: Ids, *, ahead: bool) -> Canvas:
+    """Put padding behind the first end token that follows all given text; to be asked after every
+    forward, with the tokens that it wrote.
 
     (One before given text only says that a gap needed fewer tokens.) Without ``ahead`` it counts
     once no mask stands before it, and the masks behind it are closed. That is exact for block-wise
@@ -27,7 +30,8 @@ def stop_early(canvas: Canvas, card: ModelCard, *, ahead: bool) -> Canvas:
     tokens behind masks; whatever stands behind such a one gives way to padding at once (d3LLM), and
     an end token further left moves the cut there.
     """
-    if canvas.done and not ahead:
+    unchanged = not any((fresh == end).any() for end in card.end_ids) if ahead else canvas.done
+    if unchanged:
         return canvas
     written = canvas.tokens_L[canvas.given : len(canvas) if ahead else canvas.open[0]]
     end = end_of(written, card.end_ids)

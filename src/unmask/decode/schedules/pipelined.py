@@ -10,8 +10,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from unmask.canvas.canvas import MASKED, Canvas
 from unmask.decode.settings import Settings, in_range
 from unmask.decode.window import Schedule, Window, beyond, window_of
@@ -39,14 +37,14 @@ class Pipelined:
         """
         first, length = canvas.prompt_length, self.length
         start = first + (int(canvas.open[0]) - first) // length * length
-        born_L = canvas.born_L[start:]
-        edges = np.arange(0, len(born_L), length)
-        written = np.add.reduceat(born_L > 0, edges)
-        asked = np.add.reduceat(born_L != 0, edges)  # fixed text is nobody's progress
-        slow = np.add.reduceat(born_L == MASKED, edges) > 0
-        slow &= written < self.share * asked - ROUNDING
-        last = int(slow.argmax()) if slow.any() else len(edges) - 1
-        stop = min(start + (last + 1) * length, len(canvas))
+        stop = start
+        while stop < len(canvas):
+            births = canvas.born_L[stop : stop + length].tolist()
+            stop += len(births)
+            masked, asked = births.count(MASKED), len(births) - births.count(0)
+            # Fixed text, born at 0, is nobody's progress.
+            if masked and asked - masked < self.share * asked - ROUNDING:
+                break
         unseen = beyond(canvas, stop, length, self.horizon)
         return window_of(canvas, (start, min(start + length, len(canvas))), stop, unseen)
 
