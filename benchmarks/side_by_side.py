@@ -1,11 +1,12 @@
-"""Our presets, a plain loop and transformers' `generate` in turn, against the machine's ceilings.
+"""Our presets, the published loops and transformers' `generate` in turn, against the ceilings.
 
     python benchmarks/side_by_side.py --out docs/results/side_by_side.jsonl
 
 All answer the same held-out stories, round by round, in one process, with all threads and with one
 (which decoding token by token likes better); the fastest round counts. The tokens of transformers
 and of our autoregressive twin have to be the same, or the run ends. What is multiplied and read is
-counted at every call (meter.py). ``--table FILE`` prints the last record.
+counted at every call (meter.py). Published loops: reference_loops.py, around transformers' model;
+full_canvas.py, around ours. ``--table FILE`` prints the last record.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import argparse
 import itertools
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -24,12 +25,15 @@ import torch
 
 import ceilings
 import full_canvas
+import reference_loops
 import unmask
 from decode_speed import machine
 from forward import Stopwatch, scored
 from meter import Meter, metered
-from twin import Twin
+from reference_loops import Answer, Rule, certainty, confidence
+from twin import Theirs, Twin
 from unmask.decode.generate import finished, prepare
+from unmask.decode.presets import TUNED
 from unmask.decode.prompts import canvas_of
 from unmask.decode.stopping import end_of
 from unmask.evaluate.memory import PeakMemory
@@ -45,6 +49,20 @@ PRESETS = (
     ("tiny-ar", "ar", 8),
 )
 BAR = 0.95
+SURE = Rule(confidence, BAR)
+CERTAIN = Rule(certainty, -TUNED["d3llm", "tiny-fast"]["threshold"])
+CACHES = {"none": "whole canvas", "prefix": "prefix cache", "dual": "dual cache"}
+SHARE = 0.1
+"""Of a block's tokens, at which the next one enters: d3LLM's."""
+AGAINST = (
+    ("tiny-fast d3llm, batch 1", "tiny-fast d3LLM's loop"),
+    ("tiny fast-dllm, batch 1", "tiny Fast-dLLM's loop, whole canvas"),
+    ("tiny fast-dllm, batch 1", "tiny Fast-dLLM's loop, prefix cache"),
+    ("tiny fast-dllm, batch 1", "tiny Fast-dLLM's loop, dual cache"),
+    ("tiny-fast d3llm, batch 1", "tiny vanilla, batch 1"),
+    ("tiny-fast d3llm, batch 1", "tiny-ar ar, batch 1"),
+    ("tiny-fast d3llm, batch 1", "tiny-ar transformers, batch 1"),
+)
 HEADS = (
     "decoder", "threads", "tokens/s", "calls", "fed", "ms a call", "model / scoring / rest, %",
     "MFLOP a token", "of the products' rate", "MB a token", "of the copying rate", "peak, MB",
@@ -67,6 +85,7 @@ class Pass:
 
 
 Run = Callable[[list[list[int]]], Pass]
+Loop = Callable[[Theirs, list[int]], Answer]
 
 
 def passed(seconds: float, answers: list[list[int]], meter: Meter, scoring: float | None) -> Pass:
@@ -75,11 +94,15 @@ def passed(seconds: float, answers: list[list[int]], meter: Meter, scoring: floa
     return Pass(seconds, answers, *counts, scoring, torch.get_num_threads())
 
 
-def ours(model: unmask.Model, preset: str, batch: int, prompts: list[list[int]]) -> Pass:
+def ours(
+    model: unmask.Model, preset: str, batch: int, canvas: int, prompts: list[list[int]]
+) -> Pass:
     """A preset of the package."""
     watch, (watched, meter) = Stopwatch(), metered(model)
     with scored(watch):
-        rows = prepare(watched, list(prompts), preset, raw=True, overrides={})
+        rows = prepare(
+            watched, list(prompts), preset, raw=True, overrides={"max_new_tokens": canvas}
+        )
         started = time.perf_counter()
         results = dict(finished(watched, rows, batch))
         seconds = time.perf_counter() - started
@@ -87,37 +110,58 @@ def ours(model: unmask.Model, preset: str, batch: int, prompts: list[list[int]])
     return passed(seconds, answers, meter, watch.seconds)
 
 
-def plain(model: unmask.Model, bar: float | None, prompts: list[list[int]]) -> Pass:
-    """The full-canvas loop."""
+def plain(model: unmask.Model, bar: float | None, canvas: int, prompts: list[list[int]]) -> Pass:
+    """The full-canvas loop around our model."""
     watched, meter = metered(model)
     block, started = model.defaults["block_length"], time.perf_counter()
     answers = [
-        full_canvas.decode(watched, one, stories.CANVAS, block, threshold=bar).token_ids
-        for one in prompts
+        full_canvas.decode(watched, one, canvas, block, threshold=bar).token_ids for one in prompts
     ]
     return passed(time.perf_counter() - started, answers, meter, None)
 
 
-def theirs(twin: Twin, batch: int, prompts: list[list[int]]) -> Pass:
+def published(model: Theirs, loop: Loop, prompts: list[list[int]]) -> Pass:
+    """A published loop around transformers' model."""
+    meter, started = model.fresh(), time.perf_counter()
+    answers = [loop(model, one).token_ids for one in prompts]
+    return passed(time.perf_counter() - started, answers, meter, None)
+
+
+def theirs(twin: Twin, batch: int, canvas: int, prompts: list[list[int]]) -> Pass:
     """transformers."""
-    twin.meter = Meter(twin.meter.body, twin.meter.element)
+    meter = twin.fresh()
     answers, started = [], time.perf_counter()
     for start in range(0, len(prompts), batch):
-        answers += twin.decode(prompts[start : start + batch], stories.CANVAS)
-    return passed(time.perf_counter() - started, answers, twin.meter, None)
+        answers += twin.decode(prompts[start : start + batch], canvas)
+    return passed(time.perf_counter() - started, answers, meter, None)
 
 
-def contenders(models: dict[str, unmask.Model]) -> dict[str, tuple[Run, int]]:
+def contenders(models: dict[str, unmask.Model], canvas: int) -> dict[str, tuple[Run, int]]:
     """How each runs, and its batch size, by name."""
     runs: dict[str, tuple[Run, int]] = {}
     for name, preset, batch in PRESETS:
-        runs[f"{name} {preset}, batch {batch}"] = partial(ours, models[name], preset, batch), batch
+        run = partial(ours, models[name], preset, batch, canvas)
+        runs[f"{name} {preset}, batch {batch}"] = run, batch
     for said, bar in (("one token", None), (f"bar {BAR}", BAR)):
-        runs[f"tiny plain loop, {said}, batch 1"] = partial(plain, models["tiny"], bar), 1
+        run = partial(plain, models["tiny"], bar, canvas)
+        runs[f"tiny plain loop, {said}, batch 1"] = run, 1
+    for said, name, loop in loops(models["tiny"].defaults["block_length"], canvas):
+        runs[f"{name} {said}"] = partial(published, Theirs(models[name]), loop), 1
     twin = Twin(models["tiny-ar"])
     for batch in (1, 8):
-        runs[f"tiny-ar transformers, batch {batch}"] = partial(theirs, twin, batch), batch
+        run = partial(theirs, twin, batch, canvas)
+        runs[f"tiny-ar transformers, batch {batch}"] = run, batch
     return runs
+
+
+def loops(block: int, canvas: int) -> Iterator[tuple[str, str, Loop]]:
+    """The published ones: what they are called, with which model, and how they decode a prompt."""
+    blockwise = partial(reference_loops.blockwise, length=canvas, block=block)
+    for cache, said in CACHES.items():
+        yield f"Fast-dLLM's loop, {said}", "tiny", partial(blockwise, rule=SURE, cache=cache)
+    yield "dParallel's loop", "tiny-fast", partial(blockwise, rule=CERTAIN)
+    several = partial(reference_loops.several_blocks, length=canvas, block=block)
+    yield "d3LLM's loop", "tiny-fast", partial(several, rule=CERTAIN, share=SHARE)
 
 
 def cut(answers: list[list[int]], ends: tuple[int, ...]) -> list[list[int]]:
@@ -159,11 +203,11 @@ def line(own: list[Pass], batch: int, ends: tuple[int, ...], peak: int) -> dict[
     }
 
 
-def contest(prompts: list[list[int]], rounds: int) -> dict[str, dict[str, Any]]:
+def contest(prompts: list[list[int]], rounds: int, canvas: int) -> dict[str, dict[str, Any]]:
     """A line for every contender."""
     names = dict.fromkeys(name for name, _, _ in PRESETS)
     models = {name: unmask.load(name, device="cpu") for name in names}
-    ends, runs = models["tiny-ar"].card.end_ids, contenders(models)
+    ends, runs = models["tiny-ar"].card.end_ids, contenders(models, canvas)
     for run, batch in runs.values():
         run(prompts[:batch])  # warms up
     passes: dict[str, list[Pass]] = {name: [] for name in runs}
@@ -206,28 +250,41 @@ def table(record: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def ratios(rows: dict[str, dict[str, Any]]) -> str:
+    """Ours against theirs, and the same at equal forwards: the time of one of each."""
+    lines = ["| ours | against | tokens/s | per forward |", "|---|---|---:|---:|"]
+    for own, other in AGAINST:
+        rate = rows[own]["tokens_per_second"] / rows[other]["tokens_per_second"]
+        spent = rows[other]["ms_per_forward"] / rows[own]["ms_per_forward"]
+        lines.append(f"| {own} | {other} | {rate:.1f} | {spent:.1f} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     """Measure, print, append one JSON line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--prompts", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--canvas", type=int, default=stories.CANVAS, help="answer positions")
     parser.add_argument("--out", type=Path, help="JSON lines to append to")
     parser.add_argument("--table", type=Path, help="print the last record of this file, and end")
     arguments = parser.parse_args()
     if arguments.table:
-        print(table(json.loads(arguments.table.read_text().splitlines()[-1])))
+        record = json.loads(arguments.table.read_text().splitlines()[-1])
+        print(table(record), ratios(record["rows"]), sep="\n\n")
         return
     model = unmask.load("tiny", device="cpu")
     prompts = []
     for example in itertools.islice(stories.examples("test", seed=1), arguments.prompts):
-        canvas = canvas_of(model, example.prompt, stories.CANVAS, raw=False)
+        canvas = canvas_of(model, example.prompt, arguments.canvas, raw=False)
         prompts.append(canvas.tokens_L[: canvas.prompt_length].tolist())
     before = ceilings.measure()
-    rows = contest(prompts, arguments.rounds)
+    rows = contest(prompts, arguments.rounds, arguments.canvas)
     after = ceilings.measure()
     best = {name: max(value, after[name]) for name, value in before.items()}
-    record = {"prompts": len(prompts), **machine(), "ceilings": best, "rows": rows}
-    print(json.dumps(best), table(record), sep="\n")
+    what = {"prompts": len(prompts), "canvas": arguments.canvas, **machine()}
+    record = {**what, "ceilings": best, "rows": rows}
+    print(json.dumps(best), table(record), ratios(rows), sep="\n\n")
     if arguments.out:
         with arguments.out.open("a") as file:
             print(json.dumps(record), file=file)

@@ -1,4 +1,4 @@
-"""Hugging Face transformers' own Llama with our causal model's weights: an AR baseline not ours.
+"""Hugging Face transformers' own Llama with the weights of a built-in model: a baseline not ours.
 
 It needs transformers, which comes with `unmask[train]`.
 """
@@ -17,14 +17,14 @@ from unmask.models.blocks import Transformer
 from unmask.models.names import llama_like
 
 
-class Twin:
-    """``model`` greedily answers through transformers' ``generate``; ``meter`` counts."""
+class Theirs:
+    """``model`` computed by transformers; ``meter`` counts."""
 
     def __init__(self, model: unmask.Model) -> None:
         denoiser = model.denoiser
         assert isinstance(denoiser, Transformer)
-        body, self.card = denoiser.body, model.card
-        assert self.card.causal
+        self.body, self.card = denoiser.body, model.card
+        body, card = self.body, self.card
         config = LlamaConfig(
             hidden_size=body.width,
             intermediate_size=body.mlp_width,
@@ -32,30 +32,54 @@ class Twin:
             num_attention_heads=body.heads,
             num_key_value_heads=body.kv_heads,
             vocab_size=body.vocabulary,
-            max_position_embeddings=self.card.max_length,
+            max_position_embeddings=card.max_length,
             rms_norm_eps=body.norm_eps,
             rope_parameters={"rope_type": "default", "rope_theta": body.rope_theta},
             bos_token_id=None,
-            eos_token_id=self.card.end_ids[0],
-            pad_token_id=self.card.pad_id,
+            eos_token_id=card.end_ids[0],
+            pad_token_id=card.pad_id,
             tie_word_embeddings=True,
         )
+        config.is_causal = card.causal
         self.theirs: Any = LlamaForCausalLM(config)
         self.theirs.train(mode=False)
+        for layer in self.theirs.model.layers:
+            layer.self_attn.is_causal = card.causal
         own = denoiser.state_dict()
         names = llama_like(body.layers, tied=True)
         weights = {theirs: own[ours] for theirs, ours in names.items()}
         self.theirs.load_state_dict(weights | {"lm_head.weight": own["embedding.weight"]})
-        self.meter = Meter(body, denoiser.embedding.weight.element_size())
+        self._element = denoiser.embedding.weight.element_size()
+        self.meter = self.fresh()
         self._started = 0.0
         self.theirs.register_forward_pre_hook(self._before, with_kwargs=True)
         self.theirs.register_forward_hook(self._after)
+
+    def fresh(self) -> Meter:
+        """A meter at zero, which counts from now on."""
+        self.meter = Meter(self.body, self._element)
+        return self.meter
+
+    def _before(self, _: Any, __: Any, given: dict[str, Any]) -> None:
+        rows, fed = given["input_ids"].shape
+        past = given.get("past_key_values")
+        seen = fed + (past.get_seq_length() if past is not None else 0)
+        self.meter.add(rows, fed, seen, 1 if given.get("logits_to_keep") == 1 else fed)
+        self._started = time.perf_counter()
+
+    def _after(self, *_: Any) -> None:
+        self.meter.spend(time.perf_counter() - self._started)
+
+
+class Twin(Theirs):
+    """A causal model that answers greedily through transformers' ``generate``."""
 
     def decode(
         self, prompts: list[list[int]], new: int, *, early_stop: bool = True
     ) -> list[list[int]]:
         """Up to ``new`` tokens behind each of ``prompts``, all in one batch."""
         longest, card = max(map(len, prompts)), self.card
+        assert card.causal
         ids = torch.full((len(prompts), longest), card.pad_id)
         keep = torch.zeros_like(ids)
         for row, prompt in enumerate(prompts):
@@ -72,13 +96,3 @@ class Twin:
         )
         answers: list[list[int]] = found[:, longest:].tolist()
         return answers
-
-    def _before(self, _: Any, __: Any, given: dict[str, Any]) -> None:
-        rows, fed = given["input_ids"].shape
-        past = given.get("past_key_values")
-        seen = fed + (past.get_seq_length() if past is not None else 0)
-        self.meter.add(rows, fed, seen, 1 if given.get("logits_to_keep") == 1 else fed)
-        self._started = time.perf_counter()
-
-    def _after(self, *_: Any) -> None:
-        self.meter.spend(time.perf_counter() - self._started)

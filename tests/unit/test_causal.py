@@ -9,6 +9,9 @@ import unmask
 from checkpoints import CAUSAL_CONFIG, MASK, write_causal
 from doubles import births
 from unmask import generate
+from unmask.canvas.canvas import Canvas
+from unmask.decode import policy
+from unmask.decode.step import Row, step
 
 LIMITS = {"max_new_tokens": 12, "early_stop": False}
 
@@ -48,6 +51,32 @@ def test_cached_decoding_equals_full_forwards_token_by_token(causal):
         logits[MASK] = -torch.inf
         text.append(int(logits.argmax()))
     assert result.token_ids == text[3:]
+
+
+@pytest.mark.parametrize("late", [4, 5, 8, 9])
+def test_a_row_that_comes_late_is_padded_beside_one_of_its_length(causal, late):
+    """One feeds all it has, the other its last token and padding: nothing is masked out for
+    either, and still the order of positions is not that of columns."""
+
+    def row(index, prompt):
+        canvas = Canvas.start(prompt, 6, MASK)
+        limits = {"max_new_tokens": 6, "block_length": 6, "early_stop": False}
+        return Row(index, canvas, policy.make(causal.card, "ar", limits, {}))
+
+    def confidences(rows, start):
+        """Of row 0 alone while it has fewer than ``start`` tokens, then of all."""
+        store = causal.denoiser.new_store(2, 20)
+        found = {one.index: [] for one in rows}
+        while open_rows := [one for one in rows if not one.canvas.done]:
+            early = len(rows[0].canvas) - len(rows[0].canvas.open) < start
+            together = open_rows[:1] if early else open_rows
+            for commit in step(causal.denoiser, store, together, [one.index for one in together]):
+                found[commit.row] += commit.confidences.tolist()
+        return found
+
+    both = confidences([row(0, [1, 2, 3]), row(1, list(range(1, late + 1)))], late)
+    for index, prompt in enumerate(([1, 2, 3], list(range(1, late + 1)))):
+        assert both[index] == pytest.approx(confidences([row(index, prompt)], 0)[index], abs=1e-6)
 
 
 def test_rows_of_a_batch_are_those_alone(causal):

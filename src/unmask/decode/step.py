@@ -147,7 +147,7 @@ def _forward(denoiser: Denoiser, store: KeyValueStore | None, turns: list[_Turn]
         ask = turn.plan.ask - (turn.plan.feed[0] + shift)
         ask_BA[row, : len(ask)] = ask if not shift else np.maximum(ask, 0)
     length = _length(turns)
-    keep = _keep(store, turns, width, length)
+    keep = _keep(store, turns, width, length, causal=denoiser.card.causal)
     device = denoiser.device
     return denoiser(
         send(ids_BQ, device),
@@ -159,13 +159,15 @@ def _forward(denoiser: Denoiser, store: KeyValueStore | None, turns: list[_Turn]
 
 
 def _keep(
-    store: KeyValueStore | None, turns: list[_Turn], width: int, length: int
+    store: KeyValueStore | None, turns: list[_Turn], width: int, length: int, *, causal: bool
 ) -> NDArray[np.bool_] | None:
-    """Which keys every row may look at, bool [B, L] (without a store [B, Q]); None for all."""
+    """Which keys every row may look at, bool [B, L] (without a store [B, Q]); None for all, and for
+    a ``causal`` model only where no row is padded."""
     fed = [turn.plan.fed for turn in turns]
     if store is None:
         return None if min(fed) == width else np.arange(width) < np.array(fed)[:, None]
-    if all(turn.plan.fed + turn.plan.seen == length for turn in turns):
+    all_seen = all(turn.plan.fed + turn.plan.seen == length for turn in turns)
+    if all_seen and (not causal or min(fed) == width):
         return None
     keep = np.zeros((len(turns), length), dtype=np.bool_)
     for row, turn in enumerate(turns):

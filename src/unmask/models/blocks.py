@@ -144,7 +144,7 @@ class Block(nn.Module):
         """One layer; ``view`` says what the queries may look at."""
         q, k, v = self._attention_inputs(self.attention_norm(x_BQW), rotary)
         k, v = view.exchange(k, v)
-        x = x_BQW + self.attention_out(attend(q, k, v, view.keep).flatten(2))
+        x = x_BQW + self.attention_out(attend(q, k, v, view.keep, causal=view.causal).flatten(2))
         gate, up = self._mlp_inputs(self.mlp_norm(x))
         out: Tensor = x + self.down(gated(gate, up))
         return out
@@ -175,10 +175,12 @@ class Block(nn.Module):
 class View:
     """What one forward attends to: its own positions, or the store after writing them into it."""
 
-    def __init__(self, store: StoreRows | None, at_BQ: Tensor, keep: Tensor | None) -> None:
+    def __init__(
+        self, store: StoreRows | None, at_BQ: Tensor, keep: Tensor | None, *, causal: bool
+    ) -> None:
         self.store = store
         self.at_BQ = at_BQ
-        self.keep = keep
+        self.keep, self.causal = keep, causal
         self.layer = 0
 
     def exchange(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
@@ -261,11 +263,15 @@ class Transformer(nn.Module):
     ) -> Tensor:
         """The residual stream [B, Q, W] after the last layer, before norm and head."""
         keep = None if keep_BL is None else keep_BL[:, None, None]
-        if self.card.span is not None:
+        # Then the fed positions are all there are, and stand in their order.
+        causal = (
+            self.card.causal and keep is None and (store is None or store.length == at_BQ.shape[1])
+        )
+        if self.card.span is not None and not causal:
             keep = self._look_left(self.card.span, at_BQ, store, keep)
         x_BQW: Tensor = self.embedding(ids_BQ)
         rotary = self.rotary(at_BQ, x_BQW.dtype)
-        view = View(store, at_BQ, keep)
+        view = View(store, at_BQ, keep, causal=causal)
         for block in self.blocks:
             if self.recompute:
                 x_BQW = checkpoint(block, x_BQW, rotary, view, use_reentrant=False)

@@ -66,8 +66,9 @@ class Denoiser(Protocol):
         """Stand ``ids`` at absolute positions ``at`` and return logits [B, A, V].
 
         With a store, keys and values are written at ``at`` first and attention sees every position
-        of ``store`` where ``keep`` is true (all of them when ``keep`` is None). Without one, the
-        fed ids see each other only. ``ask`` holds columns of ``ids``; None asks for all of them.
+        of ``store`` where ``keep`` is true (all of them when ``keep`` is None, which for a causal
+        model says as well that ``at`` ascends in every row). Without one, the fed ids see each
+        other only. ``ask`` holds columns of ``ids``; None asks for all of them.
         Raw rows come back: a shifted model's row ``i`` speaks about position ``at[i] + 1``.
         """
         ...
