@@ -5,10 +5,16 @@ from __future__ import annotations
 from copy import copy
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from doubles import FakeDenoiser, births, model_of, sure_of
 from unmask import generate
+from unmask.canvas.canvas import Canvas
+from unmask.decode.stopping import stop_early
+from unmask.models.denoiser import ModelCard
 
 END, PAD = 5, 0
 
@@ -95,3 +101,24 @@ def test_rows_of_a_batch_stop_by_themselves():
     fake = FakeDenoiser(sure_of([0.9] * 10, tokens=[0, END, *[1] * 8]), end_ids=[END])
     first, second = generate(model_of(fake, 8, 4), [[0], [0, 0]], "fast-dllm", threshold=0.99)
     assert (first.forwards, second.forwards) == (1, 8)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 11), st.sampled_from([1, 2, END, PAD])), min_size=1),
+    st.booleans(),
+)
+def test_what_was_written_before_needs_no_second_look(commits, ahead):
+    """Asked after every forward with its tokens only, as with all tokens of the text."""
+    card = ModelCard("m", "m", 9, 8, (END,), PAD, 64)
+    canvas = Canvas.start([1], 12, 8, fixed={3: END})
+    for place, token in commits:
+        at = np.array([1 + place])
+        if canvas.done or at[0] not in canvas.open:
+            continue
+        canvas = canvas.commit(at, np.array([token]))
+        stopped = stop_early(canvas, card, np.array([token]), ahead=ahead)
+        again = stop_early(canvas, card, canvas.tokens_L, ahead=ahead)
+        assert stopped.tokens_L.tolist() == again.tokens_L.tolist()
+        assert stopped.born_L.tolist() == again.born_L.tolist()
+        assert stop_early(stopped, card, stopped.tokens_L, ahead=ahead) is stopped
+        canvas = stopped

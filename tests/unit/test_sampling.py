@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from doubles import FakeDenoiser, model_of, sure_of
 from unmask import generate
-from unmask.decode.proposal import Proposal, Sampling, draw, filtered, propose
+from unmask.decode.proposal import Proposal, Sampling, argmax, draw, filtered, propose
 
 DRAWS = 40_000
 LOGITS = torch.tensor([1.0, 0.0, -1.0])
@@ -26,6 +26,17 @@ def seeded(seed=0):
 def frequencies(logits, sampling, seed=0):
     drawn = draw(logits.expand(DRAWS, -1), sampling, seeded(seed))
     return drawn.bincount(minlength=len(logits)) / DRAWS
+
+
+@given(
+    st.lists(st.sampled_from([-1.0, 0.0, 2.5, torch.inf, -torch.inf, torch.nan]), min_size=1),
+    st.sampled_from([torch.float32, torch.bfloat16, torch.float64]),
+)
+def test_the_best_token_is_the_lowest_of_the_best_and_nan_wins(row, dtype):
+    logits = torch.tensor([[row, row[::-1]]], dtype=dtype)
+    for values, found in zip((row, row[::-1]), argmax(logits)[0].tolist(), strict=True):
+        nan = [at for at, value in enumerate(values) if value != value]
+        assert found == (nan[0] if nan else values.index(max(values)))
 
 
 @pytest.mark.parametrize(

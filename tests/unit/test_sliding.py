@@ -15,17 +15,25 @@ seeds = st.integers(0, 2**32 - 1)
 
 
 @pytest.mark.parametrize("schedule", ["blocks", "pipelined", "whole"])
-@given(canvas=canvases(), length=st.integers(1, 12), seed=seeds, delay=st.integers(0, 3))
-def test_a_token_is_fed_once_more_after_it_was_written(schedule, canvas, length, seed, delay):
-    """Else its stored keys were still those of a mask."""
-    chosen = settings(block_length=length, delay=delay)
+@given(
+    canvas=canvases(),
+    length=st.integers(1, 12),
+    seed=seeds,
+    delay=st.integers(0, 3),
+    horizon=st.none() | st.integers(0, 3),
+)
+def test_a_token_is_fed_once_more_after_it_was_written(
+    schedule, canvas, length, seed, delay, horizon
+):
+    """Else its stored keys were still those of a mask, or none at all."""
+    chosen = settings(block_length=length, delay=delay, horizon=horizon)
     where = catalogue.find("unmask.decode.schedules", schedule, "schedule").build(chosen)
     fed_at = [0] * len(canvas)
     for turn in walk(canvas, where, seed, sliding.build(chosen)):
         now = turn.canvas.step + 1
         for start, stop in turn.plan.read:
             for position in range(start, stop):
-                assert fed_at[position] > turn.canvas.born_L[position]
+                assert fed_at[position] > max(turn.canvas.born_L[position], 0)
         for position in range(*turn.plan.feed):
             fed_at[position] = now
 
@@ -40,6 +48,30 @@ def test_how_much_is_fed_when_all_is_sure_at_once(delay, fed):
     options = {"cache": "sliding", "delay": delay, "threshold": 0.5}
     [result] = generate(model_of(fake, 16, 4), [1, 2, 3, 4], "d3llm", **options)
     assert result.trajectory.fed.tolist() == fed
+
+
+def test_a_canvas_that_is_longer_than_its_text_costs_nothing_more():
+    """Blocks of 4; the text ends in the third. A horizon of one block: two at first, then the block
+    before, its own and the new one. The padding that is in sight is fed once, and no other."""
+    text, end = [1, 2, 3, 4, 1, 2, 3, 4, 1], 5
+    fed = []
+    for length in (24, 48, 96):
+        tokens = [1, 2, 3, 4, *text, end, *[0] * (length - 10)]
+        fake = ScheduledDenoiser(tokens, [1] * len(tokens), end_ids=[end])
+        options = {"cache": "sliding", "horizon": 1, "threshold": 0.5}
+        [result] = generate(model_of(fake, length, 4), [1, 2, 3, 4], "d3llm", **options)
+        assert result.tokens == 10
+        fed.append(result.trajectory.fed.tolist())
+    assert fed == [[12, 12, 12]] * 3
+
+
+def test_a_finished_block_behind_the_open_one_is_fed_once():
+    """The second block of eight is done at forward 2, the first takes a forward a token."""
+    fake = ScheduledDenoiser([1] * 20, [1] * 4 + [9] * 8 + [1] * 8)
+    options = {"cache": "sliding", "threshold": 0.5}
+    [result] = generate(model_of(fake, 16, 8), [1, 2, 3, 4], "d3llm", **options)
+    assert births(result)[1] == [5, *range(12, 20)]
+    assert result.trajectory.fed.tolist() == [20, 16, 16, 8, 8, 8, 8, 8]
 
 
 @pytest.mark.parametrize("name", ["llada-tiny", "dream-tiny"])

@@ -131,7 +131,7 @@ def _check(settings: Settings, card: ModelCard, preset: str) -> None:
     if settings.steps is not None:
         whole_number("steps", settings.steps, 1, "a whole number of at least 1")
     if settings.horizon is not None:
-        hint = "a number of blocks, 0 or more, or leave it out to feed all of them"
+        hint = "a number of blocks, 0 or more; a large one feeds all of them"
         whole_number("horizon", settings.horizon, 0, hint)
     if settings.seed is not None:
         hint = "a whole number from 0 to 2**64 - 1"

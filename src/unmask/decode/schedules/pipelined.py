@@ -37,13 +37,16 @@ class Pipelined:
         """
         first, length = canvas.prompt_length, self.length
         start = first + (int(canvas.open[0]) - first) // length * length
-        stop = start
-        while stop < len(canvas):
-            births = canvas.born_L[stop : stop + length].tolist()
-            stop += len(births)
+        stop = end = start
+        while end < len(canvas):
+            births = canvas.born_L[end : end + length].tolist()
+            end += len(births)
             masked, asked = births.count(MASKED), len(births) - births.count(0)
+            if not masked:
+                continue
+            stop = end
             # Fixed text, born at 0, is nobody's progress.
-            if masked and asked - masked < self.share * asked - ROUNDING:
+            if asked - masked < self.share * asked - ROUNDING:
                 break
         unseen = beyond(canvas, stop, length, self.horizon)
         return window_of(canvas, (start, min(start + length, len(canvas))), stop, unseen)
