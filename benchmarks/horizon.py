@@ -1,9 +1,11 @@
-"""What does a canvas horizon save on a long canvas?
+"""What does a canvas cost that is longer than its text, and what does a horizon save?
 
     python benchmarks/horizon.py --out docs/results/horizon.jsonl
+    python benchmarks/horizon.py --model tiny-fast --problems 200 --canvas 96 256 512 \
+        --cache sliding --horizon 0 1 2 --out docs/results/horizon.jsonl
 
-Held-out stories on the built-in model with 512 answer positions, of which a text needs 70: forwards
-and positions fed are counted, not timed.
+Held-out stories, of which a text needs about 70 positions: right answers, forwards and positions
+fed are counted, not timed. Without a horizon ("all") the whole canvas is in sight.
 """
 
 from __future__ import annotations
@@ -16,23 +18,34 @@ from pathlib import Path
 import unmask
 from unmask.evaluate.tasks import stories
 
-CANVAS = 512
-
 
 def main() -> None:
     """Measure, print, append JSON lines."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--model", default="tiny")
     parser.add_argument("--problems", type=int, default=32)
+    parser.add_argument("--canvas", type=int, nargs="+", default=[512], help="answer positions")
+    parser.add_argument("--cache", nargs="+", default=["none", "dual", "sliding"])
+    parser.add_argument("--horizon", type=int, nargs="+", default=[1, 4], help="blocks; all, too")
     parser.add_argument("--out", type=Path, help="JSON lines to append to")
-    arguments = parser.parse_args()
-    model = unmask.load("tiny", device="cpu")
-    examples = list(itertools.islice(stories.examples("test"), arguments.problems))
+    given = parser.parse_args()
+    model = unmask.load(given.model, device="cpu")
+    examples = list(itertools.islice(stories.examples("test"), given.problems))
     prompts = [example.prompt for example in examples]
-    for cache, horizon in itertools.product(("none", "dual", "sliding"), (None, 1, 4)):
+    for canvas, cache, horizon in itertools.product(
+        given.canvas, given.cache, (None, *given.horizon)
+    ):
         results = unmask.generate(
-            model, prompts, "d3llm", max_new_tokens=CANVAS, cache=cache, horizon=horizon
+            model,
+            prompts,
+            "d3llm",
+            max_new_tokens=canvas,
+            cache=cache,
+            horizon=canvas if horizon is None else horizon,
         )
         line = {
+            "model": given.model,
+            "canvas": canvas,
             "cache": cache,
             "horizon": horizon,
             "problems": len(examples),
@@ -43,8 +56,8 @@ def main() -> None:
             "fed": sum(result.fed_positions for result in results),
         }
         print(json.dumps(line), flush=True)
-        if arguments.out:
-            with arguments.out.open("a") as file:
+        if given.out:
+            with given.out.open("a") as file:
                 print(json.dumps(line), file=file)
 
 

@@ -4,7 +4,7 @@ One text at a time. A forward computes logits of all that it feeds, their soft-m
 precision, and the host reads candidate after candidate until one is refused. Keys and values are
 put together anew for every layer and forward (``prefix``), or written into those of the last
 refresh (``dual``). So did the code that was published with Fast-dLLM, dParallel and d3LLM; what is
-re-stated is what costs time, not the defects.
+re-stated is what costs time, not the defects. They have no early stop, but for d3LLM's.
 """
 
 from __future__ import annotations
@@ -57,6 +57,24 @@ class Replaced(DynamicCache):
     def get_seq_length(self, layer_idx: int = 0) -> int:
         """Of those that the forward does not feed."""
         return super().get_seq_length(layer_idx) - (self.place.stop - self.place.start)
+
+
+class Beside(DynamicCache):
+    """Keys and values of the first positions, put together with those of a forward, every time."""
+
+    def __init__(self, whole: DynamicCache, stop: int) -> None:
+        super().__init__()
+        layers: Any = whole.layers
+        self.left = [(one.keys[:, :, :stop], one.values[:, :, :stop]) for one in layers]
+
+    def update(self, keys: Tensor, values: Tensor, layer: int, *_: Any) -> tuple[Tensor, Tensor]:
+        """All keys and values of a layer."""
+        left = self.left[layer]
+        return torch.cat([left[0], keys], 2), torch.cat([left[1], values], 2)
+
+    def get_seq_length(self, layer_idx: int = 0) -> int:
+        """Of those that the forward does not feed."""
+        return self.left[layer_idx][0].shape[2]
 
 
 class Text:
@@ -140,8 +158,7 @@ def _past(whole: DynamicCache, cache: str, start: int, stop: int) -> DynamicCach
     """What a forward from ``start`` on looks back at."""
     if cache == "dual":
         return Replaced(whole, start, stop)
-    layers: Any = whole.layers
-    return DynamicCache([(one.keys[:, :, :start], one.values[:, :, :start]) for one in layers])
+    return Beside(whole, start)
 
 
 @torch.inference_mode()

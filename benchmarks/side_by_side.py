@@ -37,6 +37,7 @@ from unmask.decode.presets import TUNED
 from unmask.decode.prompts import canvas_of
 from unmask.decode.stopping import end_of
 from unmask.evaluate.memory import PeakMemory
+from unmask.evaluate.task import Example
 from unmask.evaluate.tasks import stories
 
 PRESETS = (
@@ -64,7 +65,7 @@ AGAINST = (
     ("tiny-fast d3llm, batch 1", "tiny-ar transformers, batch 1"),
 )
 HEADS = (
-    "decoder", "threads", "tokens/s", "calls", "fed", "ms a call", "model / scoring / rest, %",
+    "decoder", "threads", "right", "tokens/s", "calls", "fed", "ms a call", "model / scoring / rest, %",
     "MFLOP a token", "of the products' rate", "MB a token", "of the copying rate", "peak, MB",
 )  # fmt: skip
 
@@ -179,6 +180,13 @@ def agree(passes: dict[str, list[Pass]], ends: tuple[int, ...]) -> None:
         assert own == other, f"transformers writes other tokens than tiny-ar at batch {batch}"
 
 
+def right(answers: list[list[int]], model: unmask.Model, examples: list[Example]) -> int:
+    """How many are."""
+    assert model.codec
+    texts = [model.codec.decode(one[: end_of(one, model.card.end_ids)]) for one in answers]
+    return int(sum(stories.score(e, text) for e, text in zip(examples, texts, strict=True)))
+
+
 def line(own: list[Pass], batch: int, ends: tuple[int, ...], peak: int) -> dict[str, Any]:
     """The fastest round."""
     best = min(own, key=lambda one: one.seconds)
@@ -203,7 +211,9 @@ def line(own: list[Pass], batch: int, ends: tuple[int, ...], peak: int) -> dict[
     }
 
 
-def contest(prompts: list[list[int]], rounds: int, canvas: int) -> dict[str, dict[str, Any]]:
+def contest(
+    prompts: list[list[int]], examples: list[Example], rounds: int, canvas: int
+) -> dict[str, dict[str, Any]]:
     """A line for every contender."""
     names = dict.fromkeys(name for name, _, _ in PRESETS)
     models = {name: unmask.load(name, device="cpu") for name in names}
@@ -223,7 +233,11 @@ def contest(prompts: list[list[int]], rounds: int, canvas: int) -> dict[str, dic
         with PeakMemory(torch.device("cpu")) as peak:
             run(prompts[:batch])
         peaks[name] = peak.bytes
-    return {name: line(own, runs[name][1], ends, peaks[name]) for name, own in passes.items()}
+    return {
+        name: line(own, runs[name][1], ends, peaks[name])
+        | {"right": right(own[0].answers, models["tiny"], examples)}
+        for name, own in passes.items()
+    }
 
 
 def parts(row: dict[str, Any]) -> str:
@@ -241,7 +255,7 @@ def table(record: dict[str, Any]) -> str:
     lines = ["| " + " | ".join(HEADS) + " |", "|---|" + "---:|" * (len(HEADS) - 1)]
     for name, row in record["rows"].items():
         lines.append(
-            f"| {name} | {row['threads']} | {row['tokens_per_second']:,.0f} | "
+            f"| {name} | {row['threads']} | {row['right']} | {row['tokens_per_second']:,.0f} | "
             f"{row['calls']:,} | {row['fed']:,} | {row['ms_per_forward']:.2f} | {parts(row)} | "
             f"{row['mflop_per_token']:.1f} | {row['gflops'] / top:.0%} | "
             f"{row['mb_per_token']:.2f} | {row['gb_per_second'] / copy:.0%} | "
@@ -275,11 +289,12 @@ def main() -> None:
         return
     model = unmask.load("tiny", device="cpu")
     prompts = []
-    for example in itertools.islice(stories.examples("test", seed=1), arguments.prompts):
+    examples = list(itertools.islice(stories.examples("test", seed=1), arguments.prompts))
+    for example in examples:
         canvas = canvas_of(model, example.prompt, arguments.canvas, raw=False)
         prompts.append(canvas.tokens_L[: canvas.prompt_length].tolist())
     before = ceilings.measure()
-    rows = contest(prompts, arguments.rounds, arguments.canvas)
+    rows = contest(prompts, examples, arguments.rounds, arguments.canvas)
     after = ceilings.measure()
     best = {name: max(value, after[name]) for name, value in before.items()}
     what = {"prompts": len(prompts), "canvas": arguments.canvas, **machine()}

@@ -18,7 +18,8 @@ def send(values: Tensor | NDArray[Any] | Sequence[int], device: torch.device) ->
     memory, which PyTorch keeps and hands out again, the GPU fetches it in its own time. Apple's
     share their memory with the host.
     """
-    here = values if isinstance(values, Tensor) else torch.from_numpy(np.asarray(values))
+    array = values if isinstance(values, Tensor) else np.ascontiguousarray(values)
+    here = array if isinstance(array, Tensor) else torch.from_numpy(array)
     if device.type == "cpu":
         return here
     if device.type == "mps":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +11,8 @@ from doubles import ScheduledDenoiser, births, model_of
 from laws.simulate import canvases, settings, walk
 from unmask import catalogue, generate
 from unmask.decode.caches import sliding
+from unmask.decode.plan import FRESH
+from unmask.decode.schedules import pipelined
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -65,13 +68,38 @@ def test_a_canvas_that_is_longer_than_its_text_costs_nothing_more():
     assert fed == [[12, 12, 12]] * 3
 
 
-def test_a_finished_block_behind_the_open_one_is_fed_once():
-    """The second block of eight is done at forward 2, the first takes a forward a token."""
-    fake = ScheduledDenoiser([1] * 20, [1] * 4 + [9] * 8 + [1] * 8)
+@given(data=st.data(), canvas=canvases(), length=st.integers(1, 12), horizon=st.integers(0, 20))
+def test_padding_in_the_place_of_text_is_fed_before_it_is_read(data, canvas, length, horizon):
+    """An end among text that was written ahead: what stood behind it had other keys."""
+    chosen = settings(block_length=length, horizon=horizon)
+    where, cache = pipelined.build(chosen), sliding.build(chosen)
+    fed_at, changed_at = np.zeros((2, len(canvas)), dtype=int)
+    memory = FRESH
+    while not canvas.done:
+        plan, memory = cache.plan(canvas, where(canvas), memory)
+        for start, stop in plan.read:
+            assert (fed_at[start:stop] > changed_at[start:stop]).all()
+        fed_at[slice(*plan.feed)] = canvas.step + 1
+        at = data.draw(st.sets(st.sampled_from(plan.ask.tolist()), min_size=1))
+        written = canvas.commit(np.sort(list(at)), np.ones(len(at), dtype=np.int64))
+        ends = np.flatnonzero(written.born_L[canvas.given :] > 0) + canvas.given
+        if len(ends) and data.draw(st.booleans()):
+            end = data.draw(st.sampled_from(ends.tolist()))
+            written = written.close(end + 1, 0, written=True)
+        changed_at[written.tokens_L != canvas.tokens_L] = written.step
+        canvas = written
+
+
+def test_text_that_gives_way_to_padding_is_fed_once_more():
+    """Two blocks of 8, the second written at forward 2; the end comes in the first, at forward 4."""
+    end, never = 5, 99
+    tokens = [1, 2, 3, 4, 1, 2, 3, 4, 1, end, *[2] * 10]
+    sure = [1] * 4 + [1, never, never, never, never, 4, never, never] + [1] * 8
+    fake = ScheduledDenoiser(tokens, sure, end_ids=[end])
     options = {"cache": "sliding", "threshold": 0.5}
     [result] = generate(model_of(fake, 16, 8), [1, 2, 3, 4], "d3llm", **options)
-    assert births(result)[1] == [5, *range(12, 20)]
-    assert result.trajectory.fed.tolist() == [20, 16, 16, 8, 8, 8, 8, 8]
+    assert result.tokens == 6
+    assert result.trajectory.fed.tolist() == [20, 16, 16, 16, 16, 8]
 
 
 @pytest.mark.parametrize("name", ["llada-tiny", "dream-tiny"])

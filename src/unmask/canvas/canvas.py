@@ -32,6 +32,8 @@ class Canvas:
     step: int = 0
     given: int = 0
     """End of the last given text: the prompt, or behind it (infilling)."""
+    padding: int | None = None
+    """Where the padding behind an early end begins."""
 
     @classmethod
     def start(
@@ -77,7 +79,7 @@ class Canvas:
         after, born = self.tokens_L.copy(), self.born_L.copy()
         after[at] = tokens
         born[at] = self.step + 1
-        return self._next(after, born, self.step + 1)
+        return self._next(after, born, self.step + 1, self.padding)
 
     def close(self, end: int, pad: int, *, written: bool) -> Canvas:
         """``pad`` at the open positions from ``end`` on, as written by the last forward; with
@@ -90,11 +92,12 @@ class Canvas:
         after, born = self.tokens_L.copy(), self.born_L.copy()
         after[end:][new] = pad
         born[end:][masked] = self.step
-        return self._next(after, born, self.step)
+        return self._next(after, born, self.step, end)
 
-    def _next(self, tokens_L: Ids, born_L: Births, step: int) -> Canvas:
+    def _next(self, tokens_L: Ids, born_L: Births, step: int, padding: int | None) -> Canvas:
         # Not dataclasses.replace: this runs for every row of every forward.
-        return Canvas(tokens_L, born_L, self.prompt_length, self.mask_id, step, self.given)
+        fixed = self.prompt_length, self.mask_id
+        return Canvas(tokens_L, born_L, *fixed, step, self.given, padding)
 
     def at(self, step: int) -> Ids:
         """The tokens as they stood after forward ``step``, masks included."""

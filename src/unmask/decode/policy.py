@@ -67,14 +67,7 @@ def make(
         if name not in OVERRIDES:
             raise InputError(catalogue.unknown("option", name, sorted(OVERRIDES)))
     given = {name: value for name, value in overrides.items() if value is not None}
-    published = {
-        name: value
-        for whose in (card.family, card.name)
-        for name, value in TUNED.get((preset, whose), {}).items()
-    }
-    if given.keys() & {"strategy", *RULES}:
-        published.pop("threshold", None)  # it is meant for the preset's own strategy
-    values = {**defaults, **PRESETS[preset], **published, **given}
+    values = {**defaults, **PRESETS[preset], **_tuned(card, preset, given), **given}
     values["strategy"] = _strategy_name(values["strategy"], given)
     if given.get("compat") and "early_stop" not in given:
         values["early_stop"] = False  # the references decode to the end of the canvas
@@ -88,6 +81,18 @@ def make(
     made = _build(_within_span(settings, card, given))
     _check_uses(settings, given)
     return made
+
+
+def _tuned(card: ModelCard, preset: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What was measured for this model or family."""
+    found: dict[str, Any] = {}
+    for whose in (card.family, card.name):
+        found |= TUNED.get((preset, whose), {})
+    if given.keys() & {"strategy", *RULES}:
+        found.pop("threshold", None)  # it is meant for the preset's own strategy
+    if given.get("compat"):
+        found.pop("horizon", None)  # no reference has one
+    return found
 
 
 def _strategy_name(preset_strategy: str, given: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ class Window(NamedTuple):
     ``eligible``: open positions that may be written, ascending. ``frontier``: start and stop of the
     first unfinished block, in which at least one token is owed. ``since``: the forward after which
     this block became the frontier. ``stop``: end of the last block in flight. ``reach``: end of
-    what the model gets to see; masks behind it are left out of the forward.
+    what the model gets to see; masks (and padding) behind it are left out of the forward.
     """
 
     eligible: NDArray[np.intp]

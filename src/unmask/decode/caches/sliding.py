@@ -2,8 +2,8 @@
 
 Ours. `dual` feeds the whole canvas again for every block, because the stored keys of a finished
 block are still those of its masks. It is enough to feed a token once more after it was written:
-then its keys are its own. So the fed range goes from the oldest token of the last forward to the
-last open block. What goes stale is how the rest of the text reacts to it; ``refresh`` bounds that.
+then its keys are its own. So the fed range covers the tokens of the last forward and the blocks in
+flight. What goes stale is how the rest of the text reacts to it; ``refresh`` bounds that.
 Under a horizon the reach grows from forward to forward: only what is new is fed, so that the cost
 of a text does not depend on how long the canvas is.
 """
@@ -32,17 +32,23 @@ class Sliding:
     stored = True
 
     def plan(self, canvas: Canvas, window: Window, memory: Memory) -> tuple[Plan, Memory]:
-        """Memory: how far keys are stored. What the model is to see beyond that is fed as well."""
-        now, stored = canvas.step + 1, max(memory, default=0)
-        reach = max(window.reach, stored)
+        """Memory: how far keys are stored, and where the padding began.
+
+        What the model is to see beyond the one, and a new padding, is fed as well.
+        """
+        now, (stored, before) = canvas.step + 1, memory or (0, 0)
+        reach, padding = max(window.reach, stored), canvas.padding or 0
+        after = (reach, padding)
         if not stored or (self.refresh is not None and now % self.refresh == 0):
-            return Plan((0, reach), (), window.eligible), (reach,)
+            return Plan((0, reach), (), window.eligible), after
         answer = canvas.born_L[canvas.prompt_length : reach]
         recent = np.flatnonzero(answer > canvas.step - 1 - self.delay) + canvas.prompt_length
-        first, stop = window.frontier[0], reach if reach > stored else window.stop
+        first, stop = window.frontier[0], window.stop
         if len(recent):
             first, stop = min(first, int(recent[0])), max(stop, int(recent[-1]) + 1)
-        return Plan((first, stop), ((0, first), (stop, reach)), window.eligible), (reach,)
+        if after != (stored, before):
+            stop = reach
+        return Plan((first, stop), ((0, first), (stop, reach)), window.eligible), after
 
 
 USES = ("delay", "refresh")

@@ -30,23 +30,20 @@ class Pipelined:
     ahead = True
 
     def __call__(self, canvas: Canvas) -> Window:
-        """All blocks up to the first that has not written its share.
+        """All blocks of the text up to the first that has not written its share.
 
         Nothing else has to be remembered: a block writes only when it is open, so its own progress
         tells that the one before had reached its share a forward earlier.
         """
         first, length = canvas.prompt_length, self.length
         start = first + (int(canvas.open[0]) - first) // length * length
-        stop = end = start
-        while end < len(canvas):
-            births = canvas.born_L[end : end + length].tolist()
-            end += len(births)
+        stop, text = start, len(canvas) if canvas.padding is None else canvas.padding
+        while stop < text:
+            births = canvas.born_L[stop : stop + length].tolist()
+            stop += len(births)
             masked, asked = births.count(MASKED), len(births) - births.count(0)
-            if not masked:
-                continue
-            stop = end
             # Fixed text, born at 0, is nobody's progress.
-            if asked - masked < self.share * asked - ROUNDING:
+            if masked and asked - masked < self.share * asked - ROUNDING:
                 break
         unseen = beyond(canvas, stop, length, self.horizon)
         return window_of(canvas, (start, min(start + length, len(canvas))), stop, unseen)
