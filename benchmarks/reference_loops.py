@@ -65,6 +65,7 @@ class Beside(DynamicCache):
     def __init__(self, whole: DynamicCache, stop: int) -> None:
         super().__init__()
         layers: Any = whole.layers
+        self.left: list[tuple[Tensor, Tensor]]
         self.left = [(one.keys[:, :, :stop], one.values[:, :, :stop]) for one in layers]
 
     def update(self, keys: Tensor, values: Tensor, layer: int, *_: Any) -> tuple[Tensor, Tensor]:

@@ -65,8 +65,9 @@ AGAINST = (
     ("tiny-fast d3llm, batch 1", "tiny-ar transformers, batch 1"),
 )
 HEADS = (
-    "decoder", "threads", "right", "tokens/s", "calls", "fed", "ms a call", "model / scoring / rest, %",
-    "MFLOP a token", "of the products' rate", "MB a token", "of the copying rate", "peak, MB",
+    "decoder", "threads", "right", "tokens/s", "calls", "fed", "ms a call",
+    "model / scoring / rest, %", "MFLOP a token", "of the products' rate",
+    "MB a token", "of the copying rate", "peak, MB",
 )  # fmt: skip
 
 

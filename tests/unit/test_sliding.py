@@ -91,7 +91,7 @@ def test_padding_in_the_place_of_text_is_fed_before_it_is_read(data, canvas, len
 
 
 def test_text_that_gives_way_to_padding_is_fed_once_more():
-    """Two blocks of 8, the second written at forward 2; the end comes in the first, at forward 4."""
+    """Two blocks of 8, the second written at forward 2; the end comes in the first, at 4."""
     end, never = 5, 99
     tokens = [1, 2, 3, 4, 1, 2, 3, 4, 1, end, *[2] * 10]
     sure = [1] * 4 + [1, never, never, never, never, 4, never, never] + [1] * 8
