@@ -5,6 +5,7 @@ import itertools
 import pytest
 
 from unmask import generate, load
+from unmask.decode import policy
 from unmask.evaluate.tasks import stories, sudoku
 
 
@@ -39,3 +40,24 @@ def test_it_did_not_forget_sudoku():
     right, forwards = figures("tiny-fast", sudoku, 60, block_length=16)
     assert right >= 0.85
     assert forwards < 4
+
+
+def test_it_looks_one_block_ahead_unless_a_reference_is_asked_for():
+    card, defaults = (model := load("tiny-fast", "cpu")).card, model.defaults
+    assert policy.make(card, "d3llm", {}, defaults).settings.horizon == 1
+    assert policy.make(card, "d3llm", {"horizon": 3}, defaults).settings.horizon == 3
+    assert policy.make(card, "d3llm", {"compat": "reference"}, defaults).settings.horizon is None
+    assert policy.make(card, "fast-dllm", {}, defaults).settings.horizon is None
+
+
+def test_a_canvas_much_longer_than_the_text_costs_nothing():
+    """And the answers stay right, though the student has never seen so many masks."""
+    model, examples = load("tiny-fast", "cpu"), list(itertools.islice(stories.examples("test"), 24))
+    short, long = (
+        generate(model, [one.prompt for one in examples], "d3llm", max_new_tokens=length)
+        for length in (128, 512)
+    )
+    assert [one.text for one in short] == [one.text for one in long]
+    assert [one.fed_positions for one in short] == [one.fed_positions for one in long]
+    pairs = zip(examples, long, strict=True)
+    assert sum(stories.score(example, result.text) for example, result in pairs) >= 22
