@@ -74,7 +74,7 @@ def test_buckets_by_hand(slots, width, length, wanted):
     [
         ("fast-dllm", {"threshold": 0.3}),
         ("fast-dllm", {"cache": "prefix", "factor": 1.0}),
-        ("d3llm", {"cache": "sliding", "threshold": 2.0}),
+        ("d3llm", {"cache": "sliding", "threshold": 1.0}),
         ("d3llm", {"threshold": 2.0}),
     ],
 )
