@@ -123,12 +123,14 @@ def _scales(axes: Axes, drawn: dict[str, Spots]) -> None:
 
 
 def _mark(axes: Axes, found: Sequence[Crossing], style: Theme) -> None:
-    for one in found:
+    """Every crossing, each said below the one before, to the left of its line."""
+    for number, one in enumerate(found):
         axes.axvline(one.at, color=style.ink, lw=1.1, ls=(0, (2, 2)), zorder=2)
         winner = "AR" if one.ar else STUDENT
-        axes.annotate(f"from about {one.at:,.0f} on\n{winner} is cheaper", (one.at, 0.985),
-                      (4, 0), xycoords=("data", "axes fraction"), textcoords="offset points",
-                      va="top", fontsize=8.5, color=style.ink)  # fmt: skip
+        axes.annotate(f"from about {one.at:,.0f} on\n{winner} is cheaper",
+                      (one.at, 0.985 - 0.27 * number), (-4, 0), va="top", ha="right",
+                      xycoords=("data", "axes fraction"), textcoords="offset points",
+                      fontsize=8.5, color=style.ink)  # fmt: skip
 
 
 def _note(records: Records, axis: str, extra: str) -> str:
