@@ -124,6 +124,8 @@ def test_tables_of_the_page_are_the_records():
     assert growth.table(growth.read(RESULTS / "growth.jsonl")) in PAGE
     last = (RESULTS / "side_by_side.jsonl").read_text().splitlines()[-1]
     assert side_by_side.table(json.loads(last)) in PAGE
+    for line in (RESULTS / "side_by_side.jsonl").read_text().splitlines()[-2:]:
+        assert side_by_side.ratios(json.loads(line)["rows"]) in PAGE
     for name, value in json.loads(last)["ceilings"].items():
         what, unit = name.rsplit(" ", 1)
         assert f"{what}: {value:.0f} {unit}" in PAGE

@@ -26,6 +26,7 @@ def test_where_a_forward_goes():
     ("contender", "said"),
     [
         ("tiny-fast d3llm, batch 1", "{} for `tiny-fast`"),
+        ("tiny-fast d3llm, batch 8", "{} at batch 8"),
         ("tiny fast-dllm, batch 1", "{} `fast-dllm`"),
         ("tiny vanilla, batch 1", "{} vanilla"),
     ],
@@ -67,3 +68,19 @@ def test_dual_beats_prefix_everywhere():
     )
     assert all(dual["tokens_per_second"] > prefix["tokens_per_second"] for dual, prefix in pairs)
     assert len(pairs) == 5, "the page says in all five runs"
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/results/distillation.md"])
+def test_the_table_of_all_decoders(page):
+    text = (RESULTS.parents[1] / page).read_text()
+    found = 0
+    for row in json.loads((RESULTS / "bench_tiny.json").read_text())["rows"]:
+        line = (
+            f"| {row['name']} | {row['tokens_per_second']:.0f} | {row['to_vanilla']:.1f}x | "
+            f"{row['to_ar']:.2f}x | {row['forwards']:,} | {row['tokens_per_forward']:.2f} | "
+            f"{row['fed_positions']:,} | {row['accuracy']:.0%} |"
+        )
+        if f"\n| {row['name']} | " in text:
+            assert line in text
+            found += 1
+    assert found == (9 if page == "README.md" else 5)
