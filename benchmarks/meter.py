@@ -1,8 +1,9 @@
 """Seconds, multiplications and bytes of a model's calls, counted where they are made.
 
-Arithmetic: two operations per weight and fed position, the head for the asked rows only, and the
-two products of attention. Bytes: the weights once a call, keys and values that attention reads,
-and those that are written. Activations are left out: they stay in the caches of the processor.
+Arithmetic: two operations per weight and position that meets it, and the two products of attention.
+Our model needs the last layer, behind keys and values, for the asked positions only. Bytes: the
+weights once a call, keys and values that attention reads, and those that are written. Activations
+are left out: they stay in the caches of the processor.
 """
 
 from __future__ import annotations
@@ -23,23 +24,27 @@ class Meter:
 
     def __init__(self, body: Body, element: int) -> None:
         self.body, self.element = body, element
-        attention = body.width * body.head_width * 2 * (body.heads + body.kv_heads)
-        self.layers = body.layers * (attention + 3 * body.width * body.mlp_width)
+        query = body.width * body.heads * body.head_width
+        self.inputs = query + 2 * body.width * body.kv_heads * body.head_width
+        self.behind = query + 3 * body.width * body.mlp_width
         self.head = body.vocabulary * body.width
+        self.weights = body.layers * (self.inputs + self.behind) + self.head
         self.seconds, self.calls, self.fed, self.flops, self.bytes = 0.0, 0, 0, 0, 0
         self._lock = threading.Lock()  # rows on different cores call at the same time
 
-    def add(self, rows: int, fed: int, seen: int, asked: int) -> None:
-        """One call: ``rows`` x ``fed`` positions, each looking at ``seen``, ``asked`` logits."""
+    def add(self, rows: int, fed: int, seen: int, asked: int, last: int) -> None:
+        """One call: ``rows`` x ``fed`` positions, each looking at ``seen``, ``last`` of them in the
+        whole of the last layer, ``asked`` in the head."""
         body = self.body
-        products = rows * (fed * self.layers + asked * self.head)
-        scores = 2 * rows * fed * seen * body.heads * body.head_width * body.layers
+        through = fed * (body.layers - 1) + last
+        products = fed * body.layers * self.inputs + through * self.behind + asked * self.head
+        scores = 2 * through * seen * body.heads * body.head_width
         cached = 2 * rows * (seen + fed) * body.kv_heads * body.head_width * body.layers
         with self._lock:
             self.calls += 1
             self.fed += rows * fed
-            self.flops += 2 * (products + scores)
-            self.bytes += self.element * (self.layers + self.head + cached)
+            self.flops += 2 * rows * (products + scores)
+            self.bytes += self.element * (self.weights + cached)
 
     def spend(self, seconds: float) -> None:
         """Time inside the model."""
@@ -69,7 +74,7 @@ class Metered:
         self.meter.spend(time.perf_counter() - started)
         rows, fed = ids_BQ.shape
         asked = fed if ask_BA is None else ask_BA.shape[1]
-        self.meter.add(rows, fed, fed if store is None else store.length, asked)
+        self.meter.add(rows, fed, fed if store is None else store.length, asked, asked)
         return logits
 
 

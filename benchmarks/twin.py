@@ -64,7 +64,8 @@ class Theirs:
         rows, fed = given["input_ids"].shape
         past = given.get("past_key_values")
         seen = fed + (past.get_seq_length() if past is not None else 0)
-        self.meter.add(rows, fed, seen, 1 if given.get("logits_to_keep") == 1 else fed)
+        asked = 1 if given.get("logits_to_keep") == 1 else fed
+        self.meter.add(rows, fed, seen, asked, last=fed)
         self._started = time.perf_counter()
 
     def _after(self, *_: Any) -> None:

@@ -25,6 +25,4 @@ class Supervised(nn.Module):
         hidden = self.denoiser.hidden(
             batch.ids_BL, at.expand_as(batch.ids_BL), keep_BL=batch.keep_BL
         )
-        asked = hidden[batch.row_T, batch.column_T]
-        logits_TV: Tensor = self.denoiser.head(self.denoiser.norm(asked))
-        return logits_TV.float()
+        return self.denoiser.speak(hidden[batch.row_T, batch.column_T]).float()

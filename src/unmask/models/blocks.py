@@ -14,7 +14,7 @@ from torch import split_with_sizes as cut
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from unmask.models.attention import attend
+from unmask.models.attention import View, attend, columns
 from unmask.models.denoiser import ModelCard
 from unmask.models.joint import Joint, Product
 from unmask.models.store import KeyValueStore, StoreRows, StoreSize
@@ -140,10 +140,20 @@ class Block(nn.Module):
         inputs = Joint([self.query, self.key, self.value])
         self.joints = inputs, Joint([self.gate, self.up])
 
-    def forward(self, x_BQW: Tensor, rotary: tuple[Tensor, Tensor], view: View) -> Tensor:
-        """One layer; ``view`` says what the queries may look at."""
+    def forward(
+        self,
+        x_BQW: Tensor,
+        rotary: tuple[Tensor, Tensor],
+        view: View,
+        ask_BA: Tensor | None = None,
+    ) -> Tensor:
+        """One layer; ``view`` says what the queries may look at. With ``ask`` all columns give
+        keys and values, and the asked ones only go on: [B, A, W]."""
         q, k, v = self._attention_inputs(self.attention_norm(x_BQW), rotary)
         k, v = view.exchange(k, v)
+        if ask_BA is not None:
+            x_BQW, q = columns(x_BQW, ask_BA), columns(q, ask_BA)
+            view.narrow(ask_BA)
         x = x_BQW + self.attention_out(attend(q, k, v, view.keep, causal=view.causal).flatten(2))
         gate, up = self._mlp_inputs(self.mlp_norm(x))
         out: Tensor = x + self.down(gated(gate, up))
@@ -170,27 +180,6 @@ class Block(nn.Module):
             gate, up = self.joints[1](x).chunk(2, -1)
             return gate, up
         return self.gate(x), self.up(x)
-
-
-class View:
-    """What one forward attends to: its own positions, or the store after writing them into it."""
-
-    def __init__(
-        self, store: StoreRows | None, at_BQ: Tensor, keep: Tensor | None, *, causal: bool
-    ) -> None:
-        self.store = store
-        self.at_BQ = at_BQ
-        self.keep, self.causal = keep, causal
-        self.layer = 0
-
-    def exchange(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Fresh keys and values in, those to attend to out; called once a layer, in order."""
-        if self.store is None:
-            return k, v
-        self.store.write(self.layer, k, v, self.at_BQ)
-        k, v = self.store.view(self.layer)
-        self.layer += 1
-        return k, v
 
 
 class Transformer(nn.Module):
@@ -245,13 +234,11 @@ class Transformer(nn.Module):
         ask_BA: Tensor | None = None,
     ) -> Tensor:
         """Logits [B, A, V] of the asked columns; see `unmask.models.denoiser.Denoiser`."""
-        return self.speak(self.hidden(ids_BQ, at_BQ, store, keep_BL), ask_BA)
+        return self.speak(self.hidden(ids_BQ, at_BQ, store, keep_BL, ask_BA))
 
-    def speak(self, x_BQW: Tensor, ask_BA: Tensor | None) -> Tensor:
-        """Norm and head of the asked columns of `hidden`: logits [B, A, V]."""
-        if ask_BA is not None:
-            x_BQW = x_BQW.gather(1, ask_BA[..., None].expand(-1, -1, x_BQW.shape[-1]))
-        logits_BAV: Tensor = self.head(self.norm(x_BQW))
+    def speak(self, x_BAW: Tensor) -> Tensor:
+        """Norm and head: logits [B, A, V]."""
+        logits_BAV: Tensor = self.head(self.norm(x_BAW))
         return logits_BAV
 
     def hidden(
@@ -260,31 +247,17 @@ class Transformer(nn.Module):
         at_BQ: Tensor,
         store: StoreRows | None = None,
         keep_BL: Tensor | None = None,
+        ask_BA: Tensor | None = None,
     ) -> Tensor:
-        """The residual stream [B, Q, W] after the last layer, before norm and head."""
-        keep = None if keep_BL is None else keep_BL[:, None, None]
-        # Then the fed positions are all there are, and stand in their order.
-        causal = (
-            self.card.causal and keep is None and (store is None or store.length == at_BQ.shape[1])
-        )
-        if self.card.span is not None and not causal:
-            keep = self._look_left(self.card.span, at_BQ, store, keep)
+        """The residual stream after the last layer, before norm and head: [B, A, W] of the asked
+        columns, which alone go through it, or [B, Q, W] of all."""
         x_BQW: Tensor = self.embedding(ids_BQ)
         rotary = self.rotary(at_BQ, x_BQW.dtype)
-        view = View(store, at_BQ, keep, causal=causal)
-        for block in self.blocks:
+        view = View(store, at_BQ, keep_BL, self.card.span)
+        for at, block in enumerate(self.blocks, 1):
+            asked = ask_BA if at == len(self.blocks) else None
             if self.recompute:
-                x_BQW = checkpoint(block, x_BQW, rotary, view, use_reentrant=False)
+                x_BQW = checkpoint(block, x_BQW, rotary, view, asked, use_reentrant=False)
             else:
-                x_BQW = block(x_BQW, rotary, view)
+                x_BQW = block(x_BQW, rotary, view, asked)
         return x_BQW
-
-    def _look_left(
-        self, span: int, at_BQ: Tensor, store: StoreRows | None, keep: Tensor | None
-    ) -> Tensor:
-        """Bool [B, 1, Q, L]: keys in the block of every query, or before it."""
-        keys_at = at_BQ
-        if store is not None:
-            keys_at = torch.arange(store.length, device=at_BQ.device)[None]
-        left = (keys_at[:, None] // span <= at_BQ[:, :, None] // span)[:, None]
-        return left if keep is None else left & keep

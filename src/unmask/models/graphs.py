@@ -33,6 +33,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from unmask.models.attention import columns
 from unmask.models.blocks import Transformer
 from unmask.models.store import KeyValueStore, StoreRows
 
@@ -198,4 +199,4 @@ class Graphed:
         if bucket not in arena.buckets:
             arena.buckets[bucket] = _Static(self._denoiser, arena.store, bucket, self._capture)
         x_BQW = arena.buckets[bucket](ids_BQ, at_BQ, store, keep_BL)
-        return self._denoiser.speak(x_BQW, ask_BA)
+        return self._denoiser.speak(x_BQW if ask_BA is None else columns(x_BQW, ask_BA))
