@@ -155,7 +155,7 @@ def test_no_copy_is_larger_than_what_is_scored_at_once(monkeypatch):
     sizes = []
     shares = proposal._Shares
     monkeypatch.setattr(
-        proposal, "_Shares", lambda part: sizes.append(part.numel()) or shares(part)
+        proposal, "_Shares", lambda part, own: sizes.append(part.numel()) or shares(part, own)
     )
     scored = proposal.Proposal(torch.zeros(4, 6, 50, dtype=torch.bfloat16))
     scored.entropy_BA, scored.margin_BA  # noqa: B018

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import repeat
 
 import torch
 from torch import Tensor
@@ -42,64 +43,72 @@ def argmax(logits: Tensor) -> Tensor:
 
 
 class _Shares:
-    """Logits [..., V] in fp32 below the best of their position, and what that makes of its share.
+    """Of logits [..., V]: the best token, its share, and those of the ``others``, 0 for the best;
+    all in fp32. ``drawn``: tokens [...] whose share is asked for as well."""
 
-    ``others``: the shares of all tokens but the best, whose own is 1.
-    """
+    def __init__(self, logits: Tensor, drawn: Tensor | None) -> None:
+        self.logits, self.token = logits, argmax(logits)
+        self.drawn, where = drawn, self.token[..., None]
+        shares = logits.softmax(-1, torch.float32)
+        self.best = shares.gather(-1, where)[..., 0]
+        self.others = shares.scatter_(-1, where, 0)
 
-    def __init__(self, logits: Tensor) -> None:
-        logits = logits.float()
-        token = argmax(logits)[..., None]
-        best = logits.gather(-1, token)
-        # Below the best, and so never above 0: no sum can overflow.
-        self.below = (logits - best).clamp_(min=NEVER)
-        # NaN if the best is no number, else 0.
-        self.others = self.below.exp().scatter_(-1, token, 0 * best)
-        self.best, self.token = best[..., 0], token[..., 0]
+    def of_drawn(self) -> Tensor:
+        """[...], 0 where the best token was drawn."""
+        assert self.drawn is not None
+        return self.others.gather(-1, self.drawn[..., None])[..., 0]
+
+    def fall(self) -> Tensor:
+        """How far the others' logits are below the best, times their shares [...]; at most 0."""
+        below = self.logits.float() - self.logits.gather(-1, self.token[..., None])
+        return (below.clamp_(min=NEVER) * self.others).sum(-1)
 
 
 class Proposal:
     """Token and confidence [B, A]; entropy (nats) and margin are computed when first asked for.
 
     Sure models differ behind the eighth digit, and bars and orders have to see that. What tells
-    them apart is the sum of the shares of all tokens but the best. Kept apart from the best one's
-    1, it has seven digits in float32; only numbers per position need float64 (float32 on devices
-    that know no other). Many logits are scored part by part, and never all copied at once.
+    them apart is the sum of the shares of all tokens but the best. Kept apart from the best one's,
+    it has seven digits in float32; only numbers per position need float64 (float32 on devices that
+    know no other). Many logits are scored part by part, and never all copied at once.
     """
 
     def __init__(self, logits_BAV: Tensor, token_BA: Tensor | None = None) -> None:
-        self.logits_BAV = logits_BAV
-        self._whole = _Shares(logits_BAV) if logits_BAV.numel() <= AT_ONCE else None
+        self.logits_BAV, self._drawn = logits_BAV, token_BA
+        small = logits_BAV.numel() <= AT_ONCE
+        self._whole = _Shares(logits_BAV, token_BA) if small else None
         self._exact = torch.float32 if logits_BAV.device.type == "mps" else torch.float64
-        top_BA, best_BA, others_BA = self._scored(lambda of: (of.best, of.token, of.others.sum(-1)))
-        self._rest = others_BA.to(self._exact)
-        self.token_BA = best_BA if token_BA is None else token_BA
+        best_BA, share_BA, rest_BA = self._scored(lambda of: (of.token, of.best, of.others.sum(-1)))
+        self._rest = rest_BA.to(self._exact) / share_BA
+        self.token_BA = best_BA
         self.confidence_BA = self._best = (1 + self._rest).reciprocal()
         if token_BA is not None:
-            own_BA = logits_BAV.gather(-1, token_BA[..., None])[..., 0].float()
-            share_BA = (own_BA - top_BA).clamp_(min=NEVER).exp()
-            self.confidence_BA = self._best * share_BA.where(token_BA != best_BA, 1.0)
+            (share_BA,) = self._scored(lambda of: (of.of_drawn(),))
+            self.token_BA = token_BA
+            self.confidence_BA = self._best.where(token_BA == best_BA, share_BA.to(self._exact))
 
     def _scored(self, read: Callable[[_Shares], tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
         """What ``read`` finds in the shares of all positions, each [B, A]."""
         if self._whole is not None:
             return read(self._whole)
         positions, vocabulary = self.logits_BAV.shape[:-1], self.logits_BAV.shape[-1]
-        parts = torch.split(self.logits_BAV.flatten(0, 1), max(1, AT_ONCE // vocabulary))
-        found = [read(_Shares(part)) for part in parts]
+        count = max(1, AT_ONCE // vocabulary)
+        parts = torch.split(self.logits_BAV.flatten(0, 1), count)
+        drawn = repeat(None) if self._drawn is None else torch.split(self._drawn.flatten(), count)
+        found = [read(_Shares(part, own)) for part, own in zip(parts, drawn, strict=False)]
         return tuple(torch.cat(kind).view(positions) for kind in zip(*found, strict=True))
 
     @cached_property
     def entropy_BA(self) -> Tensor:
-        """-sum q ln q in nats, as ln Z - sum q l of logits l below the best: two terms >= 0."""
-        (lost,) = self._scored(lambda of: ((of.others * of.below).sum(-1),))
-        return self._rest.log1p() - lost * self._best
+        """-sum q ln q in nats: with ln q = l - ln Z, of logits l below the best, two terms >= 0."""
+        (fall,) = self._scored(lambda of: (of.fall(),))
+        return self._rest.log1p() - fall
 
     @cached_property
     def margin_BA(self) -> Tensor:
         """Probability of the best token minus that of the second."""
         (second,) = self._scored(lambda of: (of.others.amax(-1),))
-        return (1 - second.to(self._exact)) * self._best
+        return self._best - second
 
     def rows(self, index: Tensor) -> Proposal:
         """The proposal of some rows only."""
@@ -118,7 +127,7 @@ def propose(
     ``generators`` holds one generator for every row that samples, and ``asked`` its number of asked
     positions: a row draws for these only, so its text does not depend on the rows beside it.
     """
-    logits_BAV[..., mask_id] = -torch.inf
+    logits_BAV.select(-1, mask_id).fill_(-torch.inf)
     if all(choice.temperature == 0 for choice in sampling):
         return Proposal(logits_BAV)
     token_BA = argmax(logits_BAV)
