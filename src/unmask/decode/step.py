@@ -137,21 +137,23 @@ def _forward(denoiser: Denoiser, store: KeyValueStore | None, turns: list[_Turn]
     shift = denoiser.card.logit_shift
     width = max(turn.plan.fed for turn in turns)
     asked = max(len(turn.plan.ask) for turn in turns)
-    start_B, stop_B = np.array([turn.plan.feed for turn in turns]).T
-    # A padding column is the last fed position again: same keys, same place.
-    at_BQ = np.minimum(start_B[:, None] + np.arange(width), stop_B[:, None] - 1)
-    ids_BQ = np.empty_like(at_BQ)
+    given = np.empty((2, len(turns), width), dtype=np.int64)  # ids, positions
     ask_BA = np.zeros((len(turns), asked), dtype=np.int64)
     for row, turn in enumerate(turns):
-        ids_BQ[row] = turn.row.canvas.tokens_L[at_BQ[row]]
-        ask = turn.plan.ask - (turn.plan.feed[0] + shift)
+        (start, stop), fed, ask = turn.plan.feed, turn.plan.fed, turn.plan.ask
+        given[0, row, :fed] = turn.row.canvas.tokens_L[start:stop]
+        given[1, row, :fed] = np.arange(start, stop)
+        if fed < width:  # the last fed position again: same keys, same place
+            given[:, row, fed:] = given[:, row, fed - 1 : fed]
+        ask = ask - (start + shift)
         ask_BA[row, : len(ask)] = ask if not shift else np.maximum(ask, 0)
     length = _length(turns)
     keep = _keep(store, turns, width, length, causal=denoiser.card.causal)
     device = denoiser.device
+    ids_BQ, at_BQ = send(given, device).unbind()
     return denoiser(
-        send(ids_BQ, device),
-        send(at_BQ, device),
+        ids_BQ,
+        at_BQ,
         None if store is None else store.rows([turn.slot for turn in turns], length),
         None if keep is None else send(keep, device),
         send(ask_BA, device),
@@ -199,21 +201,21 @@ def _accept(proposal: Proposal, turns: list[_Turn]) -> Tensor:
 
 
 def _slate(turns: list[_Turn], proposal: Proposal) -> Slate:
-    device, column_A = proposal.token_BA.device, np.arange(proposal.token_BA.shape[1])
-    asked_B, owing_B, total_B, age_B = np.array([_counts(turn) for turn in turns]).T
-    masks = (column_A < asked_B[:, None], column_A < owing_B[:, None])
-    open_BA, must_BA, total, age = (send(array, device) for array in (*masks, total_B, age_B))
+    rows, asked = proposal.token_BA.shape
+    masks = np.zeros((2, rows, asked), dtype=np.bool_)  # open, must
+    counts = np.empty((2, rows), dtype=np.int64)  # total, age
+    for row, turn in enumerate(turns):
+        (start, stop), canvas, ask = turn.window.frontier, turn.row.canvas, turn.plan.ask
+        masks[0, row, : len(ask)] = True
+        masks[1, row, : ask.searchsorted(stop)] = True  # the first ones, for they ascend
+        counts[0, row] = np.count_nonzero(canvas.born_L[start:stop])
+        counts[1, row] = canvas.step - turn.window.since
+    device = proposal.token_BA.device
+    open_BA, must_BA = send(masks, device).unbind()
+    total_B, age_B = send(counts, device).unbind()
     random = turns[0].row.policy.strategy.random
-    noise = send(_noise(turns, len(column_A)), device) if random else None
-    return Slate(open_BA, must_BA, total, age, noise)
-
-
-def _counts(turn: _Turn) -> tuple[int, ...]:
-    """Asked positions, how many of them in the frontier block (the first, for they ascend), its
-    tokens in all, and its age."""
-    (start, stop), canvas, ask = turn.window.frontier, turn.row.canvas, turn.plan.ask
-    owing, total = ask.searchsorted(stop), np.count_nonzero(canvas.born_L[start:stop])
-    return len(ask), int(owing), int(total), canvas.step - turn.window.since
+    noise = send(_noise(turns, asked), device) if random else None
+    return Slate(open_BA, must_BA, total_B, age_B, noise)
 
 
 def _noise(turns: list[_Turn], asked: int) -> Tensor:
