@@ -62,10 +62,11 @@ def check(device: torch.device) -> None:
 def narrow(x_NI: Tensor) -> tuple[Tensor, Tensor]:
     """Numbers e4m3 [N, I] and what they count, fp32 [N, 1].
 
-    Three launches, for at batch 1 each costs about what a small product does.
+    Four launches, two of them for one number a position; torch.compile makes one of all. (`rsub`
+    would divide and keep from zero at once, but torch 2.13 compiles it wrongly, without its alpha.)
     """
     greatest_N1 = torch.linalg.vector_norm(x_NI, math.inf, -1, keepdim=True, dtype=torch.float32)
-    scale_N1 = torch.rsub(greatest_N1, SMALLEST, alpha=-1 / MOST[KIND])  # SMALLEST + greatest / 448
+    scale_N1 = greatest_N1.div_(MOST[KIND]).clamp_min_(SMALLEST)
     numbers_NI = torch.empty(x_NI.shape, dtype=KIND, device=x_NI.device)
     return torch.div(x_NI, scale_N1, out=numbers_NI), scale_N1
 
