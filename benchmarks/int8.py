@@ -27,7 +27,6 @@ from typing import Any
 
 import torch
 from safetensors.torch import save_file
-from torch import nn
 from torch.nn import functional as F
 
 import slice as two_layers
@@ -38,6 +37,7 @@ from unmask.evaluate.tasks import stories
 from unmask.models import quantized
 from unmask.models.blocks import Body
 from unmask.models.families import dream, llada
+from unmask.models.int8 import INT8, Int8Product
 from unmask.models.loading import outline
 
 ROUNDS = 5
@@ -48,23 +48,11 @@ SLOW = 32
 FACTS = {"mask_token_id": 1, "eos_token_id": 0, "pad_token_id": 0}
 
 
-def rounded(weight: torch.Tensor) -> nn.Linear:
-    """A linear map as `quantized.Packed` takes it."""
-    made = nn.Linear(weight.shape[1], len(weight), bias=False, device="meta")
-    numbers, scale = quantized.rounded(weight)
-    made.weight = nn.Parameter(numbers, requires_grad=False)
-    made.register_buffer("scale", scale)
-    return made
-
-
 def contenders(weight: torch.Tensor) -> dict[str, Callable[[torch.Tensor], torch.Tensor]]:
     """Products of ``weight``. "one half": inputs of 7 bits, the range that of the whole tensor."""
-    whole = rounded(weight)
-    product, numbers, scale = (
-        quantized.Packed([whole]),
-        whole.weight.data,
-        whole.get_buffer("scale"),
-    )
+    numbers, scale = quantized.rounded(weight, torch.int8)
+    product = INT8.product(numbers, scale, None)
+    assert isinstance(product, Int8Product)
     dynamic = torch.ops.quantized.linear_dynamic
     return {
         "fp32": lambda x: F.linear(x, weight),

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -27,14 +27,16 @@ import resident
 
 import full_canvas
 import slice as cut
+import unmask
 from decode_speed import machine
 from unmask.canvas.canvas import Canvas
 from unmask.decode import loop, policy
 from unmask.decode.step import Row
 from unmask.evaluate.memory import PeakMemory
-from unmask.models import blocks
+from unmask.models import blocks, fp8, quantized
 from unmask.models.blocks import Body, RMSNorm, Transformer
 from unmask.models.denoiser import Denoiser
+from unmask.models.fp8 import FP8
 from unmask.models.graphs import Graphed, cuda_graphs
 
 LAYERS = {"llada-8b": 32, "dream-7b": 28}
@@ -55,7 +57,20 @@ class Bench:
         gpu = self.device.type == "cuda"
         if given.compile:
             fuse()
-        self.model = cut.random_model(
+        self.model = self.random_model()
+        if given.weights:
+            rounded(self.model.denoiser)
+        self.plain: Transformer = self.model.denoiser
+        self.static = Graphed(self.plain, cuda_graphs() if gpu else lambda call: call)
+        self.ways: dict[str, Denoiser] = {
+            "eager": self.plain,
+            "graphs" if gpu else "buckets without graphs": self.static,
+        }
+
+    def random_model(self) -> unmask.Model:
+        """The same weights at every call, in ``dtype``."""
+        given = self.given
+        return cut.random_model(
             SHAPES[given.shape],
             given.shape,
             given.device,
@@ -63,12 +78,6 @@ class Bench:
             max_length=given.prompt + given.answer,
             logit_shift=SHIFTED.get(given.shape, 0),
         )
-        self.plain: Transformer = self.model.denoiser
-        self.static = Graphed(self.plain, cuda_graphs() if gpu else lambda call: call)
-        self.ways: dict[str, Denoiser] = {
-            "eager": self.plain,
-            "graphs" if gpu else "buckets without graphs": self.static,
-        }
 
     def seconds(self, run: Callable[[], object], rounds: int | None = None) -> float:
         """Of one ``run``, the mean of many after one to warm up."""
@@ -91,16 +100,34 @@ class Bench:
 
 
 def fuse() -> None:
-    """Norm, rotary positions and gate as one kernel each, by torch.compile."""
-    for owner, name in ((blocks, "rotate"), (blocks, "gated"), (RMSNorm, "forward")):
+    """Norm, rotary positions, gate and rounding to fp8 as one kernel each, by torch.compile."""
+    owners = ((blocks, "rotate"), (blocks, "gated"), (RMSNorm, "forward"), (fp8, "narrow"))
+    for owner, name in owners:
         setattr(owner, name, torch.compile(getattr(owner, name), dynamic=True))
+
+
+def rounded(denoiser: Transformer) -> None:
+    """Turn ``denoiser`` into what `unmask.load` makes of a checkpoint with dtype="fp8"."""
+    for module in denoiser.modules():
+        if isinstance(module, nn.Linear):
+            numbers, scale = quantized.rounded(module.weight.data, FP8.kind)
+            module.weight = nn.Parameter(numbers, requires_grad=False)
+            module.register_buffer("scale", scale)
+    quantized.settle(denoiser, FP8)
+
+
+def read_bytes(denoiser: Transformer) -> int:
+    """Of the weights that a forward reads: all but the embedding, of which it takes some rows."""
+    parts = (one.whole for one in denoiser.modules() if isinstance(one, quantized.Part))
+    named = denoiser.named_parameters()
+    plain = (weight.nbytes for name, weight in named if name != "embedding.weight")
+    return sum(plain) + sum(whole.bytes for whole in set(parts))
 
 
 @torch.inference_mode()
 def floor(bench: Bench) -> Line:
     """The least time in which the weights of a forward can be read, and the rate of a product."""
-    named = bench.plain.named_parameters()
-    weights = sum(w.numel() * w.element_size() for at, w in named if at != "embedding.weight")
+    weights = read_bytes(bench.plain)
     source = torch.zeros(bench.given.buffer << 20, dtype=torch.uint8, device=bench.device)
     target = torch.empty_like(source)
     bandwidth = 2 * source.numel() / bench.seconds(lambda: target.copy_(source))
@@ -108,7 +135,7 @@ def floor(bench: Bench) -> Line:
     x = torch.randn(side, side, device=bench.device).to(DTYPES[bench.given.dtype])
     return {
         "what": "floor",
-        "weights GB": round(weights / 1e9, 3),
+        "weights GB": round(weights / 1e9, 6),
         "copy GB/s": round(bandwidth / 1e9, 1),
         "floor ms": round(1000 * weights / bandwidth, 4),
         "product TFLOP/s": round(2 * side**3 / bench.seconds(lambda: x @ x) / 1e12, 2),
@@ -241,20 +268,27 @@ def on_device(bench: Bench, way: str, batch: int, every: int) -> Line:
 
 @torch.inference_mode()
 def agreement(bench: Bench, texts: int = 4) -> Line:
-    """How often bfloat16 and float32 would write the same token, every position masked or not by
-    chance. Turns the model into float32, so it comes last."""
+    """How often bfloat16 and float32 would write the same token, or fp8 and bfloat16 if weights are
+    rounded; every position is masked or not by chance. Turns the model into float32, or makes a
+    second one, so it comes last."""
     card, length = bench.plain.card, bench.given.prompt
     generator = torch.Generator().manual_seed(1)
     ids = torch.randint(1, card.mask_id, (texts, length), generator=generator)
     hidden = torch.rand(texts, length, generator=generator) < 0.5
     ids = ids.masked_fill(hidden, card.mask_id).to(bench.device)
     at = torch.arange(length, device=bench.device)[None]
-    tokens = []
-    for dtype in (torch.bfloat16, torch.float32):
-        bench.plain.to(dtype)  # so both have the weights that bfloat16 can hold
-        tokens.append(torch.cat([bench.plain(row[None], at).argmax(-1) for row in ids]))
-    same = (tokens[0] == tokens[1]).float().mean().item()
-    return {"what": "bfloat16 and float32", "positions": ids.numel(), "same tokens": round(same, 4)}
+
+    def tokens(denoiser: Transformer) -> Tensor:
+        return torch.cat([denoiser(row[None], at).argmax(-1) for row in ids])
+
+    if bench.given.weights:
+        kinds, pair = "fp8 and bfloat16", [tokens(bench.plain)]
+        pair.append(tokens(bench.random_model().denoiser))
+    else:
+        kinds = "bfloat16 and float32"  # so both have the weights that bfloat16 can hold
+        pair = [tokens(bench.plain.to(dtype)) for dtype in (torch.bfloat16, torch.float32)]
+    same = (pair[0] == pair[1]).float().mean().item()
+    return {"what": kinds, "positions": ids.numel(), "same tokens": round(same, 4)}
 
 
 def lines(bench: Bench) -> Iterator[Line]:
@@ -277,6 +311,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--shape", choices=SHAPES, default="llada-8b")
     parser.add_argument("--device", default="cuda", help="cuda, or cpu for a small shape")
     parser.add_argument("--dtype", choices=DTYPES, default="bfloat16")
+    parser.add_argument("--weights", choices=[FP8.name], help="rounded to 8 bits; wants bfloat16")
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 4, 16, 32])
     parser.add_argument("--tpf", type=float, default=9.9, help="mean tokens per forward")
     parser.add_argument("--preset", default="d3llm")
@@ -297,10 +332,13 @@ def main() -> None:
     given = arguments()
     if given.device.startswith("cuda") and not torch.cuda.is_available():
         raise SystemExit("there is no CUDA device here; give --shape small --device cpu to try")
+    if given.weights and given.dtype != "bfloat16":
+        raise SystemExit(f"--weights {given.weights} goes with --dtype bfloat16 only")
     bench = Bench(given)
     gpu = bench.device.type == "cuda"
     where = {"card": torch.cuda.get_device_name(bench.device) if gpu else "none", **machine()}
     what = {"shape": given.shape, "dtype": given.dtype, "compile": given.compile}
+    what["weights"] = given.weights or given.dtype
     for line in lines(bench):
         print(json.dumps(line))
         if given.out:

@@ -184,7 +184,7 @@ def test_a_file_is_refused_as_a_model(tmp_path):
 @pytest.mark.parametrize(
     ("options", "parts"),
     [
-        ({"dtype": "fp8"}, ["dtype='fp8'", "bfloat16"]),
+        ({"dtype": "fp4"}, ["dtype='fp4'", "bfloat16", "fp8"]),
         ({"device": "gpu"}, ["device='gpu'", "cuda"]),
         ({"device": "cuda:x"}, ["device='cuda:x'"]),
     ],

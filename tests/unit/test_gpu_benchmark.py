@@ -123,6 +123,32 @@ def test_the_benchmark_runs_at_a_small_size(tmp_path):
     assert 0.5 < lines[-1]["same tokens"] <= 1
 
 
+@pytest.mark.slow
+def test_weights_of_8_bits_at_a_small_size(tmp_path):
+    """A floor of half the bytes, and how often both kinds of weights write the same token."""
+    small = "--shape small --device cpu --prompt 20 --answer 64 --batch 1 --every 1"
+    short = "--rounds 2 --buffer 1 --side 64 --tpf 8"
+    found = []
+    for weights in ("", "--weights fp8"):
+        out = tmp_path / f"{weights}.jsonl"
+        done = run(*small.split(), *short.split(), *weights.split(), "--out", str(out))
+        assert done.returncode == 0, done.stderr
+        found.append([json.loads(line) for line in out.read_text().splitlines()])
+    wide, narrow = found
+    assert [lines[0]["weights"] for lines in found] == ["bfloat16", "fp8"]
+    assert narrow[0]["weights GB"] < 0.6 * wide[0]["weights GB"]
+    assert narrow[1]["largest difference of logits"] < 0.2 * narrow[1]["largest logit"]
+    assert [line["what"] for line in narrow[:-1]] == [line["what"] for line in wide[:-1]]
+    assert narrow[-1]["what"] == "fp8 and bfloat16"
+    assert 0.3 < narrow[-1]["same tokens"] < 1
+
+
+def test_weights_of_8_bits_want_bfloat16():
+    done = run("--device", "cpu", "--dtype", "float32", "--weights", "fp8")
+    assert done.returncode == 1
+    assert done.stderr.strip() == "--weights fp8 goes with --dtype bfloat16 only"
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
 def test_without_a_gpu_one_sentence_says_so():
     done = run()

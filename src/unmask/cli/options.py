@@ -52,8 +52,8 @@ def add_place(group: Any) -> None:
     group.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
     group.add_argument(
         "--dtype", default="auto",
-        help="auto, float32, bfloat16, float16, or int8: weights of 8 bits on a CPU "
-        "(default: bfloat16 on a GPU, else float32)",
+        help="auto, float32, bfloat16, float16, or weights of 8 bits: int8 on a CPU, fp8 on an "
+        "NVIDIA GPU (default: bfloat16 on a GPU, else float32)",
     )  # fmt: skip
 
 

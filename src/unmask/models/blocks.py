@@ -200,6 +200,8 @@ class Transformer(nn.Module):
         self.rotary = Rotary(body, card.max_length)
         self.key_heads = body.kv_heads
         """Those of this process (`unmask.models.parallel`)."""
+        self.rounded = ""
+        """The name of the format of its weights, where they are rounded to 8 bits."""
         self.recompute = False
         """Whether backward computes every block again instead of keeping its activations."""
 
@@ -216,8 +218,8 @@ class Transformer(nn.Module):
 
     @property
     def dtype(self) -> str:
-        """The number type of the weights: float32, bfloat16, float16 or int8."""
-        return str(self.embedding.weight.dtype).removeprefix("torch.")
+        """The number type of the weights: float32, bfloat16, float16, int8 or fp8."""
+        return self.rounded or str(self.embedding.weight.dtype).removeprefix("torch.")
 
     def new_store(self, rows: int, length: int) -> KeyValueStore:
         """Room for ``rows`` canvases of up to ``length`` positions."""

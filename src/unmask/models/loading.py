@@ -22,22 +22,12 @@ from unmask import catalogue
 from unmask.errors import CheckpointError, InputError, PromptError
 from unmask.files import read_object, reason_of
 from unmask.models import parallel as parallels
-from unmask.models import quantized, weights
+from unmask.models import precision, quantized, weights
 from unmask.models.blocks import Transformer
 from unmask.models.denoiser import ModelCard
 from unmask.text import chat, tokenizer
 
 FAMILIES = "unmask.models.families"
-DTYPES = {
-    "float32": torch.float32,
-    "fp32": torch.float32,
-    "bfloat16": torch.bfloat16,
-    "bf16": torch.bfloat16,
-    "float16": torch.float16,
-    "fp16": torch.float16,
-    quantized.NAME: torch.float32,
-}
-"""What each computes in."""
 DOWNLOADED = ["*.json", "*.safetensors", "*.txt", "*.jinja"]
 GENERATION_DEFAULTS = {"max_new_tokens": 256, "block_length": 32}
 LONGEST_NAME = 1000
@@ -105,35 +95,35 @@ def load(
     (org/name).
 
     ``device``: auto, cpu, cuda, cuda:1, mps. ``dtype``: auto (bfloat16 on a GPU, else float32),
-    float32, bfloat16, float16, or int8: weights of 8 bits on a CPU, everything else in float32
-    (`unmask.models.quantized`). ``parallel``: the processes that torchrun started hold a part of
-    the model each; all of them have to make the same calls (`unmask.models.parallel`).
+    float32, bfloat16, float16; or weights of 8 bits, int8 on a CPU and fp8 on a GPU
+    (`unmask.models.int8`, `unmask.models.fp8`). ``parallel``: the processes that torchrun started
+    hold a part of the model each, and have to make the same calls (`unmask.models.parallel`).
 
     Raises:
-        InputError: an unknown name, device or dtype; int8 where it cannot be; processes that
-            cannot share the model.
+        InputError: an unknown name, device or dtype; int8 or fp8 where it cannot be; processes
+            that cannot share the model.
         CheckpointError: the folder cannot become a model; the message names file, field or tensor.
     """
     where, count = pick_device(device), 1
     if parallel:
         where, count = parallels.own_device(where), parallels.processes()
-    kind, small = pick_dtype(dtype, where), dtype == quantized.NAME
-    if small:
-        quantized.check(where, parallel=parallel)
+    kind, form = precision.pick(dtype, where)
+    if form:
+        quantized.check(form, where, parallel=parallel)
     folder = find_folder(str(name))
     model, names = _unfilled(folder, str(name))
     denoiser = model.denoiser
+    size = sum(weight.numel() for weight in denoiser.parameters())
     if parallel:
         parallels.check(denoiser.body, count)
         parallels.cut(denoiser, count, where)
-    if small:
-        quantized.prepare(denoiser)
+    if form:
+        quantized.prepare(denoiser, form)
     weights.fill(denoiser, folder, names, where, kind)
-    size = sum(weight.numel() for weight in denoiser.parameters())
     if parallel:
         parallels.settle(denoiser, count)
-    if small:
-        quantized.settle(denoiser)
+    if form:
+        quantized.settle(denoiser, form)
     else:
         denoiser.join()
     denoiser.card = replace(denoiser.card, parameters=size, processes=count)
@@ -188,15 +178,6 @@ def pick_device(device: str) -> torch.device:
     if not found[device.split(":")[0]]:
         raise InputError(f"device={device!r} is not on this machine; use device='auto'")
     return torch.device(device)
-
-
-def pick_dtype(dtype: str, device: torch.device) -> torch.dtype:
-    """The dtype meant by ``dtype``."""
-    if dtype == "auto":
-        return torch.bfloat16 if device.type == "cuda" else torch.float32
-    if not isinstance(dtype, str) or dtype not in DTYPES:
-        raise InputError(catalogue.unknown("dtype", dtype, ["auto", *DTYPES]))
-    return DTYPES[dtype]
 
 
 def find_folder(name: str) -> Path:

@@ -12,7 +12,7 @@ from unmask.errors import CheckpointError
 from unmask.files import read_object
 from unmask.models.blocks import Transformer
 from unmask.models.parallel import part_of
-from unmask.models.quantized import rounded
+from unmask.models.quantized import MOST, rounded
 
 
 def fill(
@@ -24,7 +24,7 @@ def fill(
 ) -> None:
     """Load ``names`` (checkpoint name -> parameter name) into a model on the meta device.
 
-    What the model wants as int8 is rounded as it is read, so that it never fills memory as it was.
+    What the model wants in 8 bits is rounded as it is read, and never fills memory as it was.
 
     Raises:
         CheckpointError: a tensor is missing, unexpected or of the wrong shape; a file is broken.
@@ -33,24 +33,31 @@ def fill(
     loaded: dict[str, torch.Tensor] = {}
     for path in shards(folder):
         for name, tensor in _tensors(path, names, wanted, device):
-            ours = names[name]
-            if wanted[ours].dtype is torch.int8:
-                loaded[ours], loaded[ours.removesuffix("weight") + "scale"] = rounded(tensor)
-            else:
-                loaded[ours] = part_of(tensor.to(dtype), wanted[ours])
+            loaded |= _kept(names[name], tensor, wanted[names[name]], dtype)
     missing = [theirs for theirs, ours in names.items() if ours not in loaded]
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise CheckpointError(f"{folder}: tensor {missing[0]!r}{more} is missing")
     together = model.head.weight is model.embedding.weight
-    if model.body.tied:
-        loaded["head.weight"] = part_of(loaded["embedding.weight"], model.head.weight)
-        if "embedding.scale" in loaded:
-            loaded["head.scale"] = loaded["embedding.scale"]
+    if together:
+        shared = [name for name in loaded if name.startswith("embedding.")]
+        loaded |= {name.replace("embedding", "head"): loaded[name] for name in shared}
+    elif model.body.tied:
+        loaded |= _kept("head.weight", loaded["embedding.weight"], model.head.weight, dtype)
     model.load_state_dict(loaded, assign=True)
     if together:
         model.head.weight = model.embedding.weight
     model.requires_grad_(requires_grad=False)
+
+
+def _kept(
+    name: str, tensor: torch.Tensor, wanted: torch.Tensor, dtype: torch.dtype
+) -> dict[str, torch.Tensor]:
+    """What becomes of the parameter ``name``: rounded, or in ``dtype``; or this process's part."""
+    if wanted.dtype in MOST:
+        numbers, scale = rounded(tensor, wanted.dtype)
+        return {name: numbers, name.removesuffix("weight") + "scale": scale}
+    return {name: part_of(tensor.to(dtype), wanted)}
 
 
 def _tensors(

@@ -12,14 +12,22 @@ from torch import nn
 import unmask
 from checkpoints import GOLDEN, VOCABULARY, write_dream, write_llada, write_sdar
 from unmask.errors import InputError
-from unmask.models import quantized
-from unmask.models.quantized import Packed, check, rounded
+from unmask.models import int8, quantized
+from unmask.models.int8 import INT8
 
 CPU = torch.device("cpu")
 
 
 def noise(*shape, seed=0):
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def rounded(weight):
+    return quantized.rounded(weight, torch.int8)
+
+
+def packed(*maps):
+    return quantized.Packed(maps, INT8)
 
 
 def linear(outputs, inputs, seed=1, bias=False):
@@ -51,7 +59,7 @@ def test_rounding_is_off_by_half_a_step_at_most():
 def test_a_row_of_zeros_stays_zero():
     numbers, scale = rounded(torch.zeros(2, 3))
     assert not (numbers * scale[:, None]).any()
-    assert not Packed([linear(5, 3)])(torch.zeros(2, 3)).any()
+    assert not packed(linear(5, 3))(torch.zeros(2, 3)).any()
 
 
 @pytest.mark.parametrize("inputs", [3, 352, 18944])
@@ -61,7 +69,7 @@ def test_inputs_keep_their_digits(inputs, bias):
     maps = [linear(12, inputs, 1, bias), linear(5, inputs, 2, bias)]
     x = noise(2, 3, inputs, seed=3)
     wanted = torch.cat([exact(one, x) for one in maps], -1)
-    found = Packed(maps)(x)
+    found = packed(*maps)(x)
     assert found.shape == (2, 3, 17)
     assert off(found, wanted) < 1e-3
 
@@ -72,7 +80,7 @@ def test_an_outlier_does_not_blind_its_position():
     x[:, 7] = 100.0
     rest = x.clone()
     rest[:, 7] = 0
-    found = Packed([one])(x) - 100.0 * one.weight[:, 7] * one.scale
+    found = packed(one)(x) - 100.0 * one.weight[:, 7] * one.scale
     assert off(found, exact(one, rest)) < 0.03
 
 
@@ -80,20 +88,20 @@ def test_the_greatest_numbers_do_not_overflow():
     one = linear(4, 4096)
     one.weight.data.fill_(127)
     x = torch.ones(2, 4096)
-    assert off(Packed([one])(x), exact(one, x)) < 1e-5
+    assert off(packed(one)(x), exact(one, x)) < 1e-5
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_what_is_no_number_stays_none_and_in_its_row(value):
     x = noise(3, 32)
     x[1, 4] = value
-    found = Packed([linear(8, 32)])(x)
+    found = packed(linear(8, 32))(x)
     assert not found[1].isfinite().any()
     assert found[[0, 2]].isfinite().all()
 
 
 def test_a_row_has_the_bits_it_has_alone():
-    product, x = Packed([linear(40, 96)]), noise(9, 96) * torch.logspace(-6, 6, 9)[:, None]
+    product, x = packed(linear(40, 96)), noise(9, 96) * torch.logspace(-6, 6, 9)[:, None]
     assert torch.equal(product(x), torch.cat([product(row[None]) for row in x]))
 
 
@@ -184,8 +192,11 @@ def test_memory_is_that_of_bytes(tmp_path):
 @pytest.mark.parametrize(
     ("call", "parts"),
     [
-        (lambda: check(torch.device("cuda"), parallel=False), ["'int8'", "'cuda'", "'cpu'"]),
-        (lambda: check(CPU, parallel=True), ["'int8'", "parallel=True", "drop"]),
+        (
+            lambda: quantized.check(INT8, torch.device("cuda"), parallel=False),
+            ["'int8'", "'cuda'", "'cpu'"],
+        ),
+        (lambda: quantized.check(INT8, CPU, parallel=True), ["'int8'", "parallel=True", "drop"]),
     ],
     ids=["gpu", "parallel"],
 )
@@ -196,7 +207,7 @@ def test_it_is_refused_where_it_cannot_be(call, parts):
 
 
 def test_a_torch_without_the_kernels_is_refused(monkeypatch):
-    monkeypatch.delattr(torch, quantized.MAKER)
+    monkeypatch.delattr(torch, int8.MAKER)
     with pytest.raises(InputError, match=r"needs FBGEMM.*float32"):
         unmask.load(GOLDEN / "dream-tiny", "cpu", "int8")
 
