@@ -23,11 +23,12 @@ from unmask.models.denoiser import ModelCard
 
 @dataclass(frozen=True)
 class Noised:
-    """A text, its draw and the ratio that was aimed at."""
+    """A text, its draw, the ratio that was aimed at, and how many positions are fed."""
 
     text: Text
     draw: Draw
     ratio: float
+    seen: int
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,12 @@ class Noise:
         low, last, high = recipe.ratio
         ratio = float(draw.uniform(ratio_floor(low, last, progress), high))
         width = width_at(recipe.widths, progress * recipe.epochs)
-        stage = Stage(ratio, width, recipe.depth, recipe.filler)
-        return Noised(text, self.state(text, stage, draw), ratio)
+        drawn = self.state(text, Stage(ratio, width, recipe.depth, recipe.filler), draw)
+        seen = len(text)
+        if recipe.horizon is not None:
+            last = np.flatnonzero(drawn.hidden_L | drawn.rest_L)[-1]
+            seen = min(seen, int(last) + 1 + recipe.horizon * width)
+        return Noised(text, drawn, ratio, seen)
 
 
 def weight_of(noised: Noised, recipe: Recipe) -> float:
@@ -113,14 +118,14 @@ def collate(
     process has a forward and a backward."""
     views = [(one, number) for one in noised for number in range(1 + recipe.complement)]
     rows = [(one, number) for one, number in views if _asked(one, number).any()] or views[:1]
-    length = max(len(one.text) for one, _ in rows)
+    length = max(one.seen for one, _ in rows)
     ids = np.full((len(rows), length), card.pad_id, np.int64)
     keep = np.zeros((len(rows), length), bool)
     spots: list[tuple[int, np.ndarray, Noised, int]] = []
     for row, (one, number) in enumerate(rows):
         asked = _asked(one, number)
-        size = len(one.text)
-        ids[row, :size] = np.where(asked | one.draw.blank_L, card.mask_id, one.text.ids_L)
+        size, hidden = one.seen, asked | one.draw.blank_L
+        ids[row, :size] = np.where(hidden, card.mask_id, one.text.ids_L)[:size]
         keep[row, :size] = True
         spots.append((row, np.flatnonzero(asked), one, number))
 

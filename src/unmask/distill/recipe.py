@@ -49,7 +49,8 @@ class Recipe:
 
     ``ratio``: least mask ratio at the start, at the end, and largest; an example's ratio is
     uniform between the least of the moment and the largest. ``widths``: window width by epoch.
-    ``depth``: most windows in flight. ``filler``: share of draws that ask for padding.
+    ``depth``: most windows in flight. ``filler``: share of draws that ask for padding. ``horizon``:
+    windows of masks in sight behind the last asked one, as the decoder has them; None: all.
     ``order``: teacher, left (to right) or entropy (of one forward). ``weighting``: even, or
     inverse (to the mask ratio: the likelihood bound of LLaDA, eq. 3). ``rate``: peak learning
     rate; ``warmup``: share of the steps. ``batch``: texts a step.
@@ -69,6 +70,7 @@ class Recipe:
     weighting: str = "even"
     depth: int = 1
     filler: float = 0.1
+    horizon: int | None = None
     schedule: str = "constant"
     warmup: float = 0.0
     weight_decay: float = 0.01
@@ -102,6 +104,8 @@ class Recipe:
             in_range(name, getattr(self, name), 0, 1, "0 to 1")
         for name in ("batch", "max_length", "depth"):
             whole_number(name, getattr(self, name), 1, "a whole number of at least 1")
+        if self.horizon is not None:
+            whole_number("horizon", self.horizon, 0, "a number of windows, 0 or more, or none")
         for name in ("complement", "keep_wrong"):
             value = getattr(self, name)
             _need(name, value, isinstance(value, bool), "true or false")
