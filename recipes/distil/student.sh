@@ -6,7 +6,8 @@
 # can, answer the prompts themselves by pipelined decoding, and pass on those of their answers that are right: with
 # every round the way of writing is more settled. They pay with their arithmetic, for they see
 # 1,500 sums again and again. The last student starts from tiny once more and learns from 6,000 settled
-# answers, and from sudokus of tiny itself so as not to forget them; first in windows of 16, then of 32.
+# answers, and from sudokus of tiny itself so as not to forget them; at the end with no masks in sight but those
+# of the blocks in flight, as it decodes.
 set -euo pipefail
 runs=${1:?"usage: recipes/distil/student.sh FOLDER"}
 unmask=${UNMASK:-unmask}
@@ -39,8 +40,8 @@ answers answers-3 "$runs/student-3/student" 6000 0.05 16 sliding
 timed sudoku "$unmask" harvest --task sudoku --model tiny --count 1000 --preset vanilla --early-stop \
     --cache dual --block-length 16 --attempts 3 --batch-size 64 --out "$runs/sudoku"
 learn student-4 tiny 320 --data "$runs/answers-3" "$runs/sudoku"
-learn tiny-fast "$runs/student-4/student" 200 --data "$runs/answers-3" "$runs/sudoku" \
-    --set depth=3 --set "widths=[32]" --set rate=7e-4
+learn tiny-fast "$runs/student-4/student" 250 --data "$runs/answers-3" "$runs/sudoku" \
+    --set depth=3 --set horizon=0 --set rate=7e-4
 timed evaluation "$unmask" eval --task stories --count 500 --model "$runs/tiny-fast/student" \
-    --preset d3llm --threshold 0.1 --block-length 16 --batch-size 64 --out "$runs/tiny-fast.jsonl"
+    --preset d3llm --threshold 0.1 --block-length 16 --horizon 0 --batch-size 64 --out "$runs/tiny-fast.jsonl"
 printf '%s\nall: %d s\n' "$runs/tiny-fast/student" "$SECONDS"

@@ -206,6 +206,17 @@ def test_a_batch_is_its_rows(count, seed, shift, complement):
         assert len(batch.target_T) == sum(asked.sum() for asked in per_text), "asked once each"
 
 
+@pytest.mark.parametrize(("horizon", "more"), [(None, 50), (0, 0), (1, 16), (9, 50)])
+def test_a_horizon_leaves_out_what_the_decoder_would_not_see(horizon, more):
+    """Texts of 30 positions behind prompts of 20, windows of 16: the last one has 14."""
+    recipe = replace(RECIPE, horizon=horizon)
+    for seed in range(20):
+        one = Noise(recipe, seed)(text_of(20, 30, 20, seed), 0, 0.5)
+        asked = np.flatnonzero(one.draw.hidden_L | one.draw.rest_L)
+        fed = collate([one], recipe, CARD, "cpu").ids_BL.shape[1]
+        assert fed == min(len(one.text), asked[-1] + 1 + more)
+
+
 def test_the_inverse_weight_is_that_of_the_ratio():
     one = Noise(replace(RECIPE, weighting="inverse"), 0)(text_of(), 0, 1.0)
     assert weight_of(one, replace(RECIPE, weighting="inverse")) == pytest.approx(1 / one.ratio)

@@ -42,16 +42,16 @@ def test_it_did_not_forget_sudoku():
     assert forwards < 4
 
 
-def test_it_looks_one_block_ahead_unless_a_reference_is_asked_for():
+def test_it_sees_no_masks_ahead_unless_a_reference_is_asked_for():
     card, defaults = (model := load("tiny-fast", "cpu")).card, model.defaults
-    assert policy.make(card, "d3llm", {}, defaults).settings.horizon == 1
+    assert policy.make(card, "d3llm", {}, defaults).settings.horizon == 0
     assert policy.make(card, "d3llm", {"horizon": 3}, defaults).settings.horizon == 3
     assert policy.make(card, "d3llm", {"compat": "reference"}, defaults).settings.horizon is None
     assert policy.make(card, "fast-dllm", {}, defaults).settings.horizon is None
 
 
 def test_a_canvas_much_longer_than_the_text_costs_nothing():
-    """And the answers stay right, though the student has never seen so many masks."""
+    """And the answers stay right, for the student never sees them."""
     model, examples = load("tiny-fast", "cpu"), list(itertools.islice(stories.examples("test"), 24))
     short, long = (
         generate(model, [one.prompt for one in examples], "d3llm", max_new_tokens=length)
