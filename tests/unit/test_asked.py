@@ -25,14 +25,17 @@ def models(tmp_path_factory):
     ),
     stored=st.booleans(),
     masked=st.booleans(),
+    behind=st.integers(0, LENGTH - WIDTH),
     seed=st.integers(0, 99),
 )
-def test_asked_columns_in_any_order(models, which, ask, stored, masked, seed):
+def test_asked_columns_in_any_order(models, which, ask, stored, masked, behind, seed):
+    """``behind`` positions of a store; with gradients, and blocks computed again for them."""
     denoiser = list(models.values())[which]
     chance = torch.Generator().manual_seed(seed)
     ids = torch.randint(2, denoiser.card.vocabulary, (2, WIDTH), generator=chance)
-    start = LENGTH - WIDTH if stored and masked else 0
-    at = torch.arange(start, start + WIDTH).expand(2, -1)
+    start = behind if stored else 0
+    at = torch.arange(start, start + WIDTH)[None]
+    at = at.expand(2, -1) if stored else at
     length = start + WIDTH
     keep = None
     if masked:  # the second row is shorter
@@ -43,3 +46,20 @@ def test_asked_columns_in_any_order(models, which, ask, stored, masked, seed):
         asked = denoiser(ids, at, store, keep, torch.tensor(ask))
     for row, columns in enumerate(ask):
         torch.testing.assert_close(asked[row], every[row, columns], atol=2e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("which", [0, 1, 2])
+def test_blocks_computed_again_for_gradients_see_what_they_saw(models, which):
+    denoiser = list(models.values())[which]
+    ids, at = torch.arange(2, 2 + WIDTH)[None], torch.arange(WIDTH)[None]
+    ask, weight = torch.tensor([[2, 0, 7]]), denoiser.blocks[0].gate.weight
+    weight.requires_grad_(requires_grad=True)
+    found = []
+    try:
+        for denoiser.recompute in (False, True):
+            loss = denoiser(ids, at, None, None, ask).square().mean()
+            found += torch.autograd.grad(loss, weight)
+    finally:
+        denoiser.recompute = False
+        weight.requires_grad_(requires_grad=False)
+    torch.testing.assert_close(*found)

@@ -134,6 +134,25 @@ def test_entropy_of_sharp_rows_loses_no_digits():
     assert (Proposal(logits).entropy_BA - expected).abs().max() < 1e-5
 
 
+@pytest.mark.parametrize(("vocabulary", "lead"), [(2048, 14), (126_464, 20), (151_936, 25)])
+def test_a_sure_token_of_a_large_vocabulary_loses_no_digits(vocabulary, lead):
+    """The sum that a soft-max divides by is off there by up to 1e-4 on a CPU."""
+    logits = torch.randn(1, 8, vocabulary, generator=torch.Generator().manual_seed(0))
+    logits[..., 7] += lead
+    q = logits.double().softmax(-1)
+    entropy = -(q * logits.double().log_softmax(-1)).sum(-1)
+    drawn = torch.full((1, 8), 5)
+    found = Proposal(logits, drawn)
+    torch.testing.assert_close(found.entropy_BA, entropy, rtol=3e-6, atol=0)
+    torch.testing.assert_close(found.confidence_BA, q[..., 5], rtol=3e-6, atol=0)
+
+
+def test_tokens_that_tie_have_no_margin():
+    logits = torch.randn(1, 500, 300, generator=torch.Generator().manual_seed(0))
+    logits[..., 3] = logits[..., 9] = logits.amax(-1)
+    assert (Proposal(logits).margin_BA == 0).all()
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("at_once", [1, 150, 1000])
 @pytest.mark.parametrize("drawn", [False, True])

@@ -45,7 +45,7 @@ def test_figures_named_in_the_text(found):
         )
         for point in found
     }
-    assert named["tiny-fast d3llm", 0.1] == (98.9, 9.02)
+    assert named["tiny-fast d3llm", 0.1] == (98.8, 8.97)
     assert named["tiny vanilla", None] == (99.5, 0.68)
     assert named["tiny-ar ar", None] == (95.5, 1.0)
 

@@ -57,6 +57,8 @@ def test_fields_can_be_changed():
         ({"rate": "fast"}, "rate='fast' is not allowed"),
         ({"widths": "[]"}, "widths"),
         ({"batch": "2.5"}, "batch=2.5"),
+        ({"horizon": "-1"}, "horizon=-1 is not allowed"),
+        ({"horizon": "1", "compat": "reference"}, "horizon=1 is not allowed; give none"),
         ({"colour": "1"}, "field='colour' is not known"),
         ({"order": "random"}, "order='random'"),
         ({"complement": "no"}, "complement='no'"),

@@ -43,8 +43,11 @@ def argmax(logits: Tensor) -> Tensor:
 
 
 class _Shares:
-    """Of logits [..., V]: the best token, its share, and those of the ``others``, 0 for the best;
-    all in fp32. ``drawn``: tokens [...] whose share is asked for as well."""
+    """Of logits [..., V] the best token, and in fp32 what follows from the shares of the others.
+
+    All of it is relative to the best token's share: the sum that a soft-max divides by is not exact
+    for large vocabularies, and cancels. ``drawn``: tokens [...] whose share is asked for as well.
+    """
 
     def __init__(self, logits: Tensor, drawn: Tensor | None) -> None:
         self.logits, self.token = logits, argmax(logits)
@@ -53,15 +56,25 @@ class _Shares:
         self.best = shares.gather(-1, where)[..., 0]
         self.others = shares.scatter_(-1, where, 0)
 
-    def of_drawn(self) -> Tensor:
-        """[...], 0 where the best token was drawn."""
-        assert self.drawn is not None
-        return self.others.gather(-1, self.drawn[..., None])[..., 0]
+    def rest(self) -> Tensor:
+        """All others' shares together."""
+        return self.others.sum(-1) / self.best
+
+    def second(self) -> Tensor:
+        """The greatest of the others' shares."""
+        return self.others.amax(-1) / self.best
 
     def fall(self) -> Tensor:
-        """How far the others' logits are below the best, times their shares [...]; at most 0."""
+        """How far the others' logits are below the best, times their shares; at most 0."""
         below = self.logits.float() - self.logits.gather(-1, self.token[..., None])
-        return (below.clamp_(min=NEVER) * self.others).sum(-1)
+        return (below.clamp_(min=NEVER) * self.others).sum(-1) / self.best
+
+    def own(self) -> tuple[Tensor, ...]:
+        """The share of the drawn token, if one was drawn."""
+        if self.drawn is None:
+            return ()
+        share = self.others.gather(-1, self.drawn[..., None])[..., 0] / self.best
+        return (share.masked_fill(self.drawn == self.token, 1),)
 
 
 class Proposal:
@@ -78,14 +91,12 @@ class Proposal:
         small = logits_BAV.numel() <= AT_ONCE
         self._whole = _Shares(logits_BAV, token_BA) if small else None
         self._exact = torch.float32 if logits_BAV.device.type == "mps" else torch.float64
-        best_BA, share_BA, rest_BA = self._scored(lambda of: (of.token, of.best, of.others.sum(-1)))
-        self._rest = rest_BA.to(self._exact) / share_BA
-        self.token_BA = best_BA
+        best_BA, rest_BA, *own = self._scored(lambda of: (of.token, of.rest(), *of.own()))
+        self._rest = rest_BA.to(self._exact)
         self.confidence_BA = self._best = (1 + self._rest).reciprocal()
+        self.token_BA = best_BA
         if token_BA is not None:
-            (share_BA,) = self._scored(lambda of: (of.of_drawn(),))
-            self.token_BA = token_BA
-            self.confidence_BA = self._best.where(token_BA == best_BA, share_BA.to(self._exact))
+            self.token_BA, self.confidence_BA = token_BA, self._best * own[0]
 
     def _scored(self, read: Callable[[_Shares], tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
         """What ``read`` finds in the shares of all positions, each [B, A]."""
@@ -102,13 +113,13 @@ class Proposal:
     def entropy_BA(self) -> Tensor:
         """-sum q ln q in nats: with ln q = l - ln Z, of logits l below the best, two terms >= 0."""
         (fall,) = self._scored(lambda of: (of.fall(),))
-        return self._rest.log1p() - fall
+        return self._rest.log1p() - fall * self._best
 
     @cached_property
     def margin_BA(self) -> Tensor:
         """Probability of the best token minus that of the second."""
-        (second,) = self._scored(lambda of: (of.others.amax(-1),))
-        return self._best - second
+        (second,) = self._scored(lambda of: (of.second(),))
+        return (1 - second.to(self._exact)) * self._best
 
     def rows(self, index: Tensor) -> Proposal:
         """The proposal of some rows only."""

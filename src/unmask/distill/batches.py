@@ -65,8 +65,8 @@ class Noise:
         drawn = self.state(text, Stage(ratio, width, recipe.depth, recipe.filler), draw)
         seen = len(text)
         if recipe.horizon is not None:
-            last = np.flatnonzero(drawn.hidden_L | drawn.rest_L)[-1]
-            seen = min(seen, int(last) + 1 + recipe.horizon * width)
+            asked = np.flatnonzero(drawn.hidden_L | drawn.rest_L)
+            seen = min(seen, int(asked[-1]) + 1 + recipe.horizon * width)
         return Noised(text, drawn, ratio, seen)
 
 
@@ -97,7 +97,7 @@ def portions(
     given one). All processes have as many turns, for a model that is cut needs all of them at
     every forward; where there are too few texts, some get one that asks for nothing.
     """
-    texts = sorted(noised, key=lambda one: len(one.text)) if bucketed else list(noised)
+    texts = sorted(noised, key=lambda one: one.seen) if bucketed else list(noised)
     turns = -(-len(texts) // (processes * micro))
     cuts = [len(texts) * turn // turns for turn in range(turns + 1)]
     parts = [texts[start:stop] for start, stop in pairwise(cuts)]

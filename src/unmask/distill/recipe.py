@@ -106,6 +106,7 @@ class Recipe:
             whole_number(name, getattr(self, name), 1, "a whole number of at least 1")
         if self.horizon is not None:
             whole_number("horizon", self.horizon, 0, "a number of windows, 0 or more, or none")
+            _need("horizon", self.horizon, not self.compat, "none: no reference has one")
         for name in ("complement", "keep_wrong"):
             value = getattr(self, name)
             _need(name, value, isinstance(value, bool), "true or false")
@@ -187,7 +188,7 @@ def with_compat(recipe: Recipe) -> Recipe:
     lora = recipe.lora
     if lora and recipe.reference.targets:
         lora = replace(lora, targets=recipe.reference.targets)
-    return replace(recipe, compat="reference", lora=lora)
+    return replace(recipe, compat="reference", horizon=None, lora=lora)
 
 
 def _is_table(value: object) -> bool:

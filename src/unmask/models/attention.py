@@ -72,10 +72,13 @@ class View:
         self._layer += 1
         return k, v
 
-    def narrow(self, ask_BA: Tensor) -> None:
-        """From now on the asked columns are the only queries."""
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, ask_BA: Tensor | None) -> Tensor:
+        """Attention of all queries, or of those of the asked columns, to what they may look at."""
+        if ask_BA is None:
+            return attend(q, k, v, self.keep, causal=self.causal)
+        keep = self.keep
         if self.causal:
-            column_Q = torch.arange(self.at_BQ.shape[1], device=ask_BA.device)
-            self.keep, self.causal = (column_Q <= ask_BA[..., None])[:, None], False
-        elif self.keep is not None and self.keep.shape[2] > 1:
-            self.keep = columns(self.keep[:, 0], ask_BA)[:, None]
+            keep = (torch.arange(k.shape[1], device=k.device) <= ask_BA[..., None])[:, None]
+        elif keep is not None and keep.shape[2] > 1:
+            keep = columns(keep[:, 0].expand(len(ask_BA), -1, -1), ask_BA)[:, None]
+        return attend(columns(q, ask_BA), k, v, keep)

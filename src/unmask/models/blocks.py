@@ -14,7 +14,7 @@ from torch import split_with_sizes as cut
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from unmask.models.attention import View, attend, columns
+from unmask.models.attention import View, columns
 from unmask.models.denoiser import ModelCard
 from unmask.models.joint import Joint, Product
 from unmask.models.store import KeyValueStore, StoreRows, StoreSize
@@ -151,10 +151,8 @@ class Block(nn.Module):
         keys and values, and the asked ones only go on: [B, A, W]."""
         q, k, v = self._attention_inputs(self.attention_norm(x_BQW), rotary)
         k, v = view.exchange(k, v)
-        if ask_BA is not None:
-            x_BQW, q = columns(x_BQW, ask_BA), columns(q, ask_BA)
-            view.narrow(ask_BA)
-        x = x_BQW + self.attention_out(attend(q, k, v, view.keep, causal=view.causal).flatten(2))
+        seen = self.attention_out(view.attend(q, k, v, ask_BA).flatten(2))
+        x = seen + (x_BQW if ask_BA is None else columns(x_BQW, ask_BA))
         gate, up = self._mlp_inputs(self.mlp_norm(x))
         out: Tensor = x + self.down(gated(gate, up))
         return out
