@@ -4,9 +4,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.checkpoints import write_sdar
 
 import unmask
+from checkpoints import write_sdar
 
 WIDTH, LENGTH = 9, 14
 

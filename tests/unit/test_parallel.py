@@ -64,18 +64,18 @@ def rank(out: Path, names):
         found["rough"] = rough
         heads = whole.denoiser.body.kv_heads
         assert store.keys.shape[-2] == heads // count, "a store has the heads of its process"
-        assert model.card.parameters == whole.card.parameters + extra(whole)
+        assert model.card.parameters == whole.card.parameters
         held = {one.untyped_storage().data_ptr(): one.untyped_storage().nbytes()
                 for one in model.denoiser.parameters()}  # fmt: skip
         embedding = model.denoiser.embedding.weight.nbytes
-        shared = (8 * model.card.parameters - embedding) / count
+        shared = (8 * (model.card.parameters + extra(whole)) - embedding) / count
         assert sum(held.values()) < embedding + 1.05 * shared, (name, len(held))
         save_file(found, out / f"{name}-{number}.safetensors")
         (out / f"{name}-{number}.json").write_text(json.dumps(answers(model, name)))
 
 
 def extra(whole):
-    """A head that was the embedding has its rows twice."""
+    """A head that was the embedding holds its rows once more."""
     return whole.denoiser.head.weight.numel() if whole.denoiser.body.tied else 0
 
 
