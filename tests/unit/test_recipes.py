@@ -24,6 +24,12 @@ def test_published_numbers():
     assert recipes.read("d3llm-dream-coder", {}).lora is None
 
 
+def test_what_no_reference_has_is_refused_and_not_dropped():
+    recipe = recipes.read("d3llm-tiny", {"horizon": "0"})
+    with pytest.raises(InputError, match="horizon=0 is not allowed; give none"):
+        recipes.with_compat(recipe)
+
+
 def test_the_reference_trains_four_of_seven_matrices():
     recipe = recipes.read("dparallel-llada", {})
     assert "attn_out" in recipe.lora.targets

@@ -83,6 +83,6 @@ TUNED: dict[tuple[str, str], dict[str, Any]] = {
     # Measured on 200 held-out stories, docs/results/pipelined.jsonl.
     ("fast-dllm", "tiny"): {"threshold": 0.95},
     ("d3llm", "tiny"): {"threshold": 0.05, "cache": "sliding"},
-    # Measured on 200 held-out stories, docs/results/student.jsonl; the horizon: docs/log.md.
+    # Measured on 500 held-out stories, docs/results/student.jsonl; the horizon: docs/log.md.
     ("d3llm", "tiny-fast"): {"threshold": 0.1, "horizon": 0},
 }

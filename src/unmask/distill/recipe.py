@@ -184,11 +184,15 @@ def _shaped(name: str, value: Any) -> Any:
 
 
 def with_compat(recipe: Recipe) -> Recipe:
-    """The recipe as its reference would run it."""
+    """The recipe as its reference would run it.
+
+    Raises:
+        InputError: it has what no reference has.
+    """
     lora = recipe.lora
     if lora and recipe.reference.targets:
         lora = replace(lora, targets=recipe.reference.targets)
-    return replace(recipe, compat="reference", horizon=None, lora=lora)
+    return replace(recipe, compat="reference", lora=lora)
 
 
 def _is_table(value: object) -> bool:
