@@ -125,8 +125,6 @@ def _targets(settings: Mapping[str, Any]) -> Callable[[str], bool]:
     target = settings.get("target_modules")
     if not target:
         raise InputError(f"target_modules={target!r} names no module; give those of the training")
-    if isinstance(target, str) and target.lower() == "all-linear":
-        return lambda _: True
     where: dict[str, Any] = {name: settings.get(name) for name in WHERE}
     config = LoraConfig(**where)
     return lambda name: bool(check_target_module_exists(config, name))
