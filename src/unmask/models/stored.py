@@ -91,7 +91,7 @@ def _check_alike(files: Files, one: str, other: str) -> None:
     with opened(files[one]) as first, opened(files[other]) as second:
         a, b = first.get_slice(one), second.get_slice(other)
         alike = a.get_shape() == b.get_shape() and a.get_dtype() == b.get_dtype()
-        starts = range(0, a.get_shape()[0], ROWS) if alike else ()
+        starts = range(0, a.get_shape()[0], ROWS) if alike and a.get_shape() else ()
         alike = alike and all(torch.equal(a[at : at + ROWS], b[at : at + ROWS]) for at in starts)
     if not alike:
         raise CheckpointError(

@@ -109,9 +109,9 @@ def _qwen2(vocab: Path, merges: Path, settings: dict[str, Any]) -> Tokenizer:
     if kind not in QWEN2_CLASSES:
         raise CheckpointError(
             f"tokenizer_config.json: tokenizer_class={kind!r} is not read from vocab.json and "
-            f"merges.txt, only Qwen2's is; load it in transformers and save it as tokenizer.json"
+            "merges.txt, only Qwen2's is; load it in transformers and save it as tokenizer.json"
         )
-    lines = [line.rstrip("\r") for line in _text(merges).removesuffix("\n").split("\n")]
+    lines = _text(merges).removesuffix("\n").split("\n")
     pairs = [line.split(" ") for line in lines if not line.startswith("#version")]
     tokenizer = Tokenizer(models.BPE(json.loads(_text(vocab)), [(a, b) for a, b in pairs]))
     tokenizer.normalizer = normalizers.NFC()
