@@ -159,6 +159,18 @@ def test_a_fingerprint_sees_a_matrix_anywhere_in_a_large_file(place, tmp_path):
     assert fingerprint(tmp_path) != before
 
 
+@pytest.mark.parametrize(
+    "name", ["generation_config.json", "special_tokens_map.json", "added_tokens.json"]
+)
+def test_a_fingerprint_sees_what_changes_ids_or_ends(name, tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    found = {fingerprint(tmp_path)}
+    for end in ("1", "2"):
+        (tmp_path / name).write_text(f'{{"eos_token_id": {end}}}')
+        found.add(fingerprint(tmp_path))
+    assert len(found) == 3
+
+
 def test_the_fingerprint_of_a_built_in_model_stands_in_committed_records():
     assert fingerprint(find_folder("tiny-fast")) == "dabc0a1eecce"
 
