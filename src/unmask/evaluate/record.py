@@ -6,6 +6,7 @@ Every figure, table and plot is computed from these lines and nothing else.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -33,8 +34,8 @@ class Record:
     ``preset``, ``settings`` (all of them, flat), ``swept`` (those that the sweep varied),
     ``batch_size``, ``dtype``, ``device``, ``threads``, ``versions``, ``commit`` of the source tree
     if it was one.
-    What came: ``text`` up to the end token or stop, ``scores``, ``right`` (the score that stands
-    for accuracy, 0 to 1).
+    What came: ``text`` up to the end token or stop, ``scores``, ``right`` (the first of them, which
+    stands for accuracy, 0 to 1).
     What it cost: ``tokens`` up to and including the first end token (or the token that completed a
     stop string), ``forwards``, of which ``refresh_forwards`` read nothing from a cache and
     ``cached_forwards`` did, ``fed_positions`` sent through the model, ``latency`` (seconds from its
@@ -77,6 +78,11 @@ class Record:
         """Tells one answer from all others: what was asked, and who answered how."""
         return key_of({name: getattr(self, name) for name in IDENTITY})
 
+    @property
+    def metric(self) -> str:
+        """The name of the score that stands for accuracy."""
+        return next(iter(self.scores), "accuracy")
+
     def line(self) -> str:
         """As JSON, without a line break."""
         return json.dumps(asdict(self), ensure_ascii=False)
@@ -87,6 +93,11 @@ def key_of(fields: Mapping[str, Any]) -> str:
     return json.dumps([fields[name] for name in IDENTITY], sort_keys=True)
 
 
+COUNTS = (
+    "index", "prompt_tokens", "left_out", "right", "tokens", "forwards", "refresh_forwards",
+    "cached_forwards", "fed_positions", "latency", "seconds",
+)  # fmt: skip
+"""Fields that are never negative, and numbers."""
 NAMES = tuple(field.name for field in fields(Record))
 KINDS: dict[str, tuple[type, ...]] = {
     "str": (str,),
@@ -118,9 +129,18 @@ def of_row(row: Mapping[str, Any], where: str) -> Record:
             f"{where} is no record of unmask eval: field {min(odd)!r} is missing or unknown"
         )
     for field in fields(Record):
-        if not isinstance(row[field.name], KINDS.get(str(field.type), (dict,))):
+        value, kinds = row[field.name], KINDS.get(str(field.type), (dict,))
+        if not isinstance(value, kinds) or isinstance(value, bool):
             raise InputError(
-                f"{where} is no record of unmask eval: {field.name}={row[field.name]!r} "
-                f"is no {field.type}"
+                f"{where} is no record of unmask eval: {field.name}={value!r} is no {field.type}"
             )
-    return Record(**row)
+    found = Record(**row)
+    for name in COUNTS:
+        value = getattr(found, name)
+        if not (math.isfinite(value) and value >= 0):
+            raise InputError(
+                f"{where} is no record of unmask eval: {name}={value} is no count, score or time"
+            )
+    if found.right > 1:
+        raise InputError(f"{where} is no record of unmask eval: right={found.right} is above 1")
+    return found
