@@ -14,6 +14,7 @@ from typing import Any
 
 from unmask import rows
 from unmask.errors import InputError
+from unmask.files import FAULTS
 
 IDENTITY = (
     "task", "index", "question", "style", "mode", "method", "model", "weights", "preset",
@@ -109,13 +110,41 @@ KINDS: dict[str, tuple[type, ...]] = {
 
 
 def read(path: Path) -> Iterator[Record]:
-    """The records of a file (JSON lines, also gzipped).
+    """The records of a file (JSON lines, also gzipped), or of what `unmask eval --harness` wrote.
 
     Raises:
         InputError: a line is no record; the message names it.
     """
-    for number, row in enumerate(rows.read(path), 1):
-        yield of_row(row, f"{path}, line {number}")
+    for number, row in enumerate(_rows(path), 1):
+        if "results" not in row:
+            yield of_row(row, f"{path}, line {number}")
+            continue
+        for at, own in enumerate(_of_results(row, path), 1):
+            yield of_row(own, f"{path}, record {at}")
+
+
+def _rows(path: Path) -> Iterator[rows.Row]:
+    """Its lines; a results file of lm-eval's own is one object in many lines."""
+    try:
+        whole = json.loads(path.read_text("utf-8-sig")) if path.suffix == ".json" else None
+    except FAULTS:
+        whole = None  # lines after all; whoever reads them says what is wrong
+    return iter([whole]) if isinstance(whole, dict) else rows.read(path)
+
+
+def _of_results(results: Mapping[str, Any], path: Path) -> list[dict[str, Any]]:
+    found = results.get("records")
+    if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
+        raise InputError(
+            f"{path} holds results of lm-eval without tokens per forward; run its tasks by "
+            "unmask eval --harness NAME --out FILE, and give that file"
+        )
+    if not found:
+        raise InputError(
+            f"{path} has no tokens per forward: of its tasks none was generated and has a score "
+            "from 0 to 1"
+        )
+    return found
 
 
 def of_row(row: Mapping[str, Any], where: str) -> Record:
