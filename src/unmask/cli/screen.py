@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.progress import Progress, ProgressColumn, TaskID
 from rich.table import Table
 
@@ -37,14 +38,19 @@ class Screen(Console):
         if table.title:
             self.print(table.title, style=table.title_style or "bold")
         heads = [column.header for column in table.columns]
+        least = max(self.measure(head).minimum for head in heads)
         rows = zip(*(column.cells for column in table.columns), strict=True)
         for cells, row in zip(rows, table.rows, strict=True):
             self.print(cells[0], style=row.style or "bold")
+            # Heads are broken before figures are.
+            longest = max(self.measure(cell).maximum for cell in cells[1:])
             narrow = Table.grid(padding=(0, 1))
+            narrow.add_column(max_width=max(self.width - longest - 2, least))
+            narrow.add_column()
             for head, cell in zip(heads[1:], cells[1:], strict=True):
                 if cell:
-                    narrow.add_row(f" {head}", cell)
-            self.print(narrow, style=row.style)
+                    narrow.add_row(head, cell)
+            self.print(Padding(narrow, (0, 0, 0, 1)), style=row.style)
 
     def _needs(self, table: Table) -> int:
         """Columns for every cell in one line; heads may be broken between words."""

@@ -33,7 +33,7 @@ from unmask.evaluate.harness_options import Wanted, read_options, read_wanted, s
 from unmask.evaluate.harness_records import Answer, summary
 from unmask.evaluate.likelihood import Likelihood, Pair, log_likelihoods
 from unmask.evaluate.questions import cut, tokens_to_stop
-from unmask.evaluate.run import Ledger, warm_up
+from unmask.evaluate.run import Ledger
 from unmask.text.chat import ChatTemplate
 from unmask.text.frontier import Frontier
 
@@ -184,9 +184,6 @@ class UnmaskLM(TemplateLM):  # type: ignore[misc]  # untyped
 
         texts = [""] * len(rows)
         hidden = disable_tqdm or self.rank != 0
-        if requests:
-            spare, _ = self._row(requests[0].args[0], wanted[0], 0)
-            warm_up(self.model, [spare])
         with tqdm(total=len(rows), disable=hidden, desc="unmask generates") as bar:
             for place, result in finished(self.model, ordered, self.effort.batch_size, watch):
                 at = order[place]

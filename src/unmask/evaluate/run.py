@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -14,7 +14,6 @@ from unmask.decode import policy
 from unmask.decode.generate import Result, finished, prepare
 from unmask.decode.loop import decode
 from unmask.decode.prompts import codec_of
-from unmask.decode.step import Row
 from unmask.evaluate import provenance
 from unmask.evaluate.questions import Asked, ask, cut, digest, tokens_to_stop
 from unmask.evaluate.record import Record
@@ -117,8 +116,7 @@ def run(who: Contestant, task: Task, examples: Mapping[int, Example]) -> Iterato
     canvas = int(given["max_new_tokens"])
     asked = [ask(who.model, task, example, canvas, who.style) for example in examples.values()]
     prompts = [one.ids for one in asked]
-    lot = prompts[: who.batch_size]
-    warm_up(who.model, prepare(who.model, lot, who.preset, raw=False, overrides=given))
+    _warm_up(who, prompts[: who.batch_size], given)
     rows = prepare(who.model, prompts, who.preset, raw=False, overrides=given)
     ledger = Ledger()
     for at, result in finished(who.model, rows, who.batch_size, ledger.watch):
@@ -126,9 +124,9 @@ def run(who: Contestant, task: Task, examples: Mapping[int, Example]) -> Iterato
         yield _record(who, task, (number, examples[number]), asked[at], (result, ledger.rows[at]))
 
 
-def warm_up(model: Model, rows: list[Row]) -> None:
-    """A few forwards of rows that nobody needs."""
-    for _ in itertools.islice(decode(model.denoiser, rows, len(rows)), WARM_UP):
+def _warm_up(who: Contestant, prompts: Sequence[list[int]], given: dict[str, Any]) -> None:
+    rows = prepare(who.model, list(prompts), who.preset, raw=False, overrides=given)
+    for _ in itertools.islice(decode(who.model.denoiser, rows, len(rows)), WARM_UP):
         pass
 
 

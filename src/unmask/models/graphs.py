@@ -101,7 +101,7 @@ def cuda_graphs() -> Capture:
     return capture
 
 
-def _current(device: torch.device) -> AbstractContextManager[object]:
+def current(device: torch.device) -> AbstractContextManager[object]:
     """``device`` is the current one meanwhile, if it is a GPU."""
     return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
 
@@ -135,7 +135,7 @@ class _Static:
         unseen = self._keep.shape[1] - store.length
         self._keep.index_copy_(0, slots_B, F.pad(keep_BL, (0, unseen)))
         if self._replay is None:
-            with _current(self._ids.device):  # streams and graphs belong to one GPU of a machine
+            with current(self._ids.device):  # streams and graphs belong to one GPU of a machine
                 self._replay = self._capture(self._forward)
         return self._replay().index_select(0, slots_B)[:, :width]
 
