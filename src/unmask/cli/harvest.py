@@ -17,7 +17,7 @@ from unmask.decode.settings import whole_number
 from unmask.distill.harvest import Harvest, Tally, fitting, harvest
 from unmask.distill.imports import Import, Refused, imported
 from unmask.distill.shards import Shards, read
-from unmask.errors import InputError
+from unmask.errors import InputError, counted
 from unmask.models.loading import Model
 from unmask.verify.checks import CHECKS
 
@@ -149,7 +149,7 @@ def _take(arguments: argparse.Namespace) -> None:
             progress.advance(bar)
     if refused.long:
         Screen(stderr=True).print(
-            f"{refused.long} answers are longer than {canvas} tokens and left out; "
+            f"{counted(refused.long, 'answer')} longer than {counted(canvas, 'token')} left out; "
             "--max-new-tokens makes room"
         )
     if refused.masked:
@@ -183,7 +183,7 @@ def _print(arguments: argparse.Namespace, model: Model) -> None:
     right = f", {tally.correct / tally.checked:.1%} right" if tally.checked else ""
     endless = f", {tally.endless} without an end" if tally.endless else ""
     Screen().print(
-        f"{samples} samples{right}{endless}, {tally.kept} to learn from; "
+        f"{counted(samples, 'sample')}{right}{endless}, {tally.kept} to learn from; "
         f"{about['tokens_per_sample']:.1f} tokens each ({spread[0]} to {spread[2]}, median "
         f"{spread[1]:.0f}), {about['tokens_per_forward']:.2f} a forward: {arguments.out}",
         soft_wrap=True,

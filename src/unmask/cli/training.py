@@ -15,7 +15,7 @@ from unmask.distill import recipe as recipes
 from unmask.distill.recipe import Recipe
 from unmask.distill.shards import read_manifest
 from unmask.distill.texts import APART
-from unmask.errors import InputError
+from unmask.errors import InputError, counted
 from unmask.evaluate import examples as tasks
 
 if TYPE_CHECKING:
@@ -99,8 +99,9 @@ def run(arguments: argparse.Namespace) -> None:
     screen = Screen()
     if main:
         screen.print(
-            f"{session.student.card.name}: {len(session.texts)} texts{_left_out(session.sorting)}, "
-            f"{session.steps} steps, {session.trainable:,} trainable parameters",
+            f"{session.student.card.name}: {counted(len(session.texts), 'text')}"
+            f"{_left_out(session.sorting)}, {counted(session.steps, 'step')}, "
+            f"{counted(session.trainable, 'trainable parameter')}",
             soft_wrap=True,
         )
     with prompt_file.progress_bar(disable=not main) as progress:
