@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from rich.console import Console
@@ -16,3 +17,8 @@ class Screen(Console):
     def on_broken_pipe(self) -> None:
         """Left to `unmask.cli.main`."""
         raise BrokenPipeError
+
+
+def tell(text: str) -> None:
+    """A line on standard error, beside any progress bar."""
+    print(text, file=sys.stderr, flush=True)
