@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from typing import Any
 
@@ -91,3 +92,8 @@ class Bar(Progress):
             return
         self._told = now
         self.console.print(self.make_tasks_table(self.tasks))
+
+
+def tell(text: str) -> None:
+    """A line on standard error, beside any progress bar."""
+    print(text, file=sys.stderr, flush=True)
