@@ -147,7 +147,7 @@ def test_what_cannot_be_drawn_is_said(tmp_path):
         (lambda: curves.draw([], "x"), "no curve to draw"),
         (
             lambda: radar.draw(LLADA[:2], "x"),
-            "at least 3 tasks; of the records given it has 2 tasks",
+            "at least 3 tasks, not 2 tasks",
         ),
         (
             lambda: radar.draw([*LLADA, *tables([], ["Coder"])], "x"),

@@ -33,7 +33,7 @@ from unmask.evaluate.harness_options import Wanted, read_options, read_wanted, s
 from unmask.evaluate.harness_records import Answer, summary
 from unmask.evaluate.likelihood import Likelihood, Pair, log_likelihoods
 from unmask.evaluate.questions import cut, tokens_to_stop
-from unmask.evaluate.run import Ledger
+from unmask.evaluate.run import Cost, Ledger
 from unmask.text.chat import ChatTemplate
 from unmask.text.frontier import Frontier
 
@@ -188,17 +188,8 @@ class UnmaskLM(TemplateLM):  # type: ignore[misc]  # untyped
             for place, result in finished(self.model, ordered, self.effort.batch_size, watch):
                 at = order[place]
                 texts[at] = cut(result.text or "", wanted[at].stops)
-                self.answers.append(
-                    Answer(
-                        request=requests[at],
-                        prompt_tokens=rows[at].canvas.prompt_length,
-                        left_out=cuts[at],
-                        settings=rows[at].policy.settings,
-                        tokens=self._tokens(result, wanted[at].stops),
-                        result=result,
-                        cost=ledger.rows[place],
-                    )
-                )
+                made = self._answer(result, wanted[at].stops, rows[at], ledger.rows[place])
+                self.answers.append(replace(made, request=requests[at], left_out=cuts[at]))
                 self.cache_hook.add_partial("generate_until", requests[at].args, texts[at])
                 bar.update(1)
         return texts
@@ -247,10 +238,19 @@ class UnmaskLM(TemplateLM):  # type: ignore[misc]  # untyped
             )  # fmt: skip
         return found
 
-    def _tokens(self, result: Result, stops: list[str]) -> int:
-        """Up to the end token, or to the one that completes a stop string."""
+    def _answer(self, result: Result, stops: list[str], row: Row, cost: Cost) -> Answer:
+        """What a result is counted as."""
         written = result.token_ids[: result.tokens]
-        return (tokens_to_stop(self.codec, written, stops) if stops else None) or result.tokens
+        stopped = tokens_to_stop(self.codec, written, stops) if stops else None
+        return Answer(
+            prompt_tokens=row.canvas.prompt_length,
+            settings=row.policy.settings,
+            tokens=stopped or result.tokens,
+            forwards=result.forwards,
+            fed_positions=result.fed_positions,
+            latency=result.seconds,
+            cost=cost,
+        )
 
     def _row(self, context: str, wanted: Wanted, repeat: int) -> tuple[Row, int]:
         """A row to decode; a prompt that is too long loses its left end, of so many tokens."""

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from unmask.decode.generate import Result
 from unmask.decode.settings import Settings
 from unmask.errors import counted
 from unmask.evaluate import provenance
@@ -26,13 +25,15 @@ class Answer:
     """A text that was generated for lm-eval: for which of its requests, from how many tokens
     (``left_out`` more were cut off), with which settings, how many tokens it has, what it cost."""
 
-    request: Any
     prompt_tokens: int
-    left_out: int
     settings: Settings
     tokens: int
-    result: Result
+    forwards: int
+    fed_positions: int
+    latency: float
     cost: Cost
+    request: Any = None
+    left_out: int = 0
 
 
 def summary(answers: Iterable[Answer]) -> dict[str, dict[str, float]]:
@@ -41,7 +42,7 @@ def summary(answers: Iterable[Answer]) -> dict[str, dict[str, float]]:
     for one in answers:
         task = found.setdefault(one.request.task_name, {"tokens": 0, "forwards": 0})
         task["tokens"] += one.tokens
-        task["forwards"] += one.result.forwards
+        task["forwards"] += one.forwards
     for task in found.values():
         task["tokens_per_forward"] = task["tokens"] / max(task["forwards"], 1)
     return found
@@ -90,7 +91,7 @@ def _record(
 ) -> Record:
     texts, shared = whose
     asked = hashlib.sha256(f"{sample['prompt_hash']} {sample['target_hash']}".encode())
-    forwards = sum(one.result.forwards for one in texts)
+    forwards = sum(one.forwards for one in texts)
     cached = sum(one.cost.cached for one in texts)
     return Record(
         task=task,
@@ -111,8 +112,8 @@ def _record(
         forwards=forwards,
         refresh_forwards=forwards - cached,
         cached_forwards=cached,
-        fed_positions=sum(one.result.fed_positions for one in texts),
-        latency=round(sum(one.result.seconds for one in texts), 6),
+        fed_positions=sum(one.fed_positions for one in texts),
+        latency=round(sum(one.latency for one in texts), 6),
         seconds=round(sum(one.cost.seconds for one in texts), 6),
         **shared,
     )

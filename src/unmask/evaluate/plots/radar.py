@@ -36,8 +36,7 @@ def draw(
     """
     if len(tables) < LEAST:
         raise InputError(
-            f"{title}: a radar needs at least {LEAST} tasks; of the records given it has "
-            f"{counted(len(tables), 'task')}"
+            f"{title}: a radar needs at least {LEAST} tasks, not {counted(len(tables), 'task')}"
         )
     areas = [
         {row.curve.label: row.area.value for row in table.rows if row.area} for table in tables
