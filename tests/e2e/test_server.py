@@ -19,6 +19,7 @@ import pytest
 import commands
 import unmask
 from serving import LONG, PATIENCE, QUESTION, serving, until
+from unmask.models.loading import builtin
 
 ROOT = Path(__file__).parents[2]
 CHAT, TEXT, CANVAS = "/v1/chat/completions", "/v1/completions", "/v1/canvas"
@@ -194,14 +195,21 @@ def test_other_clients_work_with_it(server):
 
 
 @pytest.mark.slow
-def test_lm_eval_asks_the_server(server, tmp_path):
+@pytest.mark.parametrize(
+    ("kind", "path", "more"),
+    [
+        ("local-chat-completions", CHAT, ""),
+        ("local-completions", TEXT, f",tokenizer={builtin()['tiny-fast']}"),
+    ],
+)
+def test_lm_eval_asks_the_server(server, tmp_path, kind, path, more):
     pytest.importorskip("tenacity")  # of lm-eval[api]
-    for path in (ROOT / "tests/data/harness").iterdir():
-        text = path.read_text().replace("HERE", str(tmp_path))
-        (tmp_path / path.name).write_text(text)
-    where = f"base_url={server.url}{CHAT},model=tiny-fast,num_concurrent=2,max_retries=1"
+    for file in (ROOT / "tests/data/harness").iterdir():
+        text = file.read_text().replace("HERE", str(tmp_path))
+        (tmp_path / file.name).write_text(text)
+    where = f"base_url={server.url}{path},model=tiny-fast,num_concurrent=2,max_retries=1{more}"
     done = subprocess.run(
-        [sys.executable, "-m", "lm_eval", "--model", "local-chat-completions",
+        [sys.executable, "-m", "lm_eval", "--model", kind,
          "--model_args", where, "--include_path", str(tmp_path), "--tasks", "unmask_sums",
          "--apply_chat_template", "--output_path", str(tmp_path / "out")],
         check=False, capture_output=True, text=True, timeout=PATIENCE * 2,
