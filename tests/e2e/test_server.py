@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import openai
@@ -250,6 +250,24 @@ def test_an_endless_head_is_refused(server):
         assert connection.recv(100).startswith(b"HTTP/1.1 400")
 
 
+@pytest.mark.slow
+def test_idle_sockets_lock_nobody_out_and_the_end_waits_for_no_half_body(tmp_path):
+    half = b"POST /v1/completions HTTP/1.1\r\nHost: a\r\nContent-Length: 99\r\n\r\n{"
+    with (
+        serving(tmp_path / "log", "--slots", 1, "--drain", 0, descriptors=256) as served,
+        ExitStack() as opened,
+    ):
+        host, port = served.url.removeprefix("http://").split(":")
+        for sent in (b"", b"GET / HTTP/1.1\r\n", half):
+            for _ in range(100):
+                connection = socket.create_connection((host, int(port)), PATIENCE)
+                opened.enter_context(closing(connection)).sendall(sent)
+        assert served.post(CHAT, {**BODY, "max_tokens": 4})[0] == 200
+        served.process.send_signal(signal.SIGTERM)
+        assert served.process.wait(PATIENCE) == 0
+    assert (tmp_path / "log").read_text() == ""
+
+
 def test_a_key_out_of_a_file_may_end_in_a_newline(tmp_path):
     with serving(tmp_path / "log", "--slots", 1, "--api-key", "secret\n") as served:
         assert served.post(CHAT, {}, Authorization="Bearer secret")[0] == 400
@@ -427,6 +445,11 @@ def test_a_port_in_use_is_one_sentence(server):
         (("--slots", 0), "slots"),
         (("--time-limit", 0), "time_limit"),
         (("--api-key", ""), "api-key"),
+        (("--api-key", "schlüssel"), "api-key"),
+        (("--api-key", "a\tb"), "api-key"),
+        (("--cors", "https://a.example/"), "cors"),
+        (("--cors", "a.example"), "cors"),
+        (("--strategy", "low_entropy", "--threshold", "inf", "--port", 0), "threshold"),
         (("--preset", "fastest", "--port", 0), "preset"),
         (("--host", "no.such.host.invalid"), "host"),
     ],
