@@ -48,9 +48,10 @@ class Replaced(DynamicCache):
         self.layers = whole.layers
         self.place = slice(start, stop)
 
-    def update(
-        self, key_states: Tensor, value_states: Tensor, layer_idx: int, *args: Any, **kwargs: Any
-    ) -> tuple[Tensor, Tensor]:
+    def update(  # with transformers' own names, and what other releases add
+        self, key_states: Tensor, value_states: Tensor, layer_idx: int,
+        *args: Any, **kwargs: Any,  # noqa: ARG002
+    ) -> tuple[Tensor, Tensor]:  # fmt: skip
         """All keys and values of a layer."""
         stored: Any = self.layers[layer_idx]
         stored.keys[:, :, self.place] = key_states
@@ -71,9 +72,10 @@ class Beside(DynamicCache):
         self.left: list[tuple[Tensor, Tensor]]
         self.left = [(one.keys[:, :, :stop], one.values[:, :, :stop]) for one in layers]
 
-    def update(
-        self, key_states: Tensor, value_states: Tensor, layer_idx: int, *args: Any, **kwargs: Any
-    ) -> tuple[Tensor, Tensor]:
+    def update(  # with transformers' own names, and what other releases add
+        self, key_states: Tensor, value_states: Tensor, layer_idx: int,
+        *args: Any, **kwargs: Any,  # noqa: ARG002
+    ) -> tuple[Tensor, Tensor]:  # fmt: skip
         """All keys and values of a layer."""
         left = self.left[layer_idx]
         return torch.cat([left[0], key_states], 2), torch.cat([left[1], value_states], 2)

@@ -77,7 +77,6 @@ def run(
     seed = chosen.pop("seed", effort.seed)
     arguments = {"batch_size": effort.batch_size, "mc_samples": effort.samples, "seed": seed}
     made = own(pretrained=model, preset=preset, **arguments, **chosen)
-    manager = _manager(request)
     try:
         results = lm_eval.simple_evaluate(
             model=made,
@@ -87,14 +86,14 @@ def run(
             apply_chat_template=request.chat,
             fewshot_as_multiturn=request.chat,
             gen_kwargs=forced or None,
-            task_manager=manager,
+            task_manager=_manager(request),
             confirm_run_unsafe_code=request.unsafe,
         )
     except UnmaskError:
         raise
     except (OSError, ValueError) as error:  # data sets that are not there, unsafe code, bad YAML
-        names = ", ".join(request.tasks)
-        raise InputError(f"lm-eval cannot run {names}: {reason_of(error)}") from error
+        what = f"lm-eval cannot run {', '.join(request.tasks)}: {reason_of(error)}"
+        raise InputError(what) from error
     return _outcome(results, made, _shared(made, weights), chat=request.chat)
 
 
