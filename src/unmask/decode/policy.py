@@ -62,10 +62,10 @@ def make(
         if not isinstance(value, (str, NoneType)):
             raise InputError(f"{field}={value!r} is not allowed; give a name")
     if preset not in PRESETS:
-        raise InputError(catalogue.unknown("preset", preset, sorted(PRESETS)))
+        raise catalogue.unknown("preset", preset, sorted(PRESETS))
     for name in overrides:
         if name not in OVERRIDES:
-            raise InputError(catalogue.unknown("option", name, sorted(OVERRIDES)))
+            raise catalogue.unknown("option", name, sorted(OVERRIDES))
     given = {name: value for name, value in overrides.items() if value is not None}
     values = {**defaults, **PRESETS[preset], **_tuned(card, preset, given), **given}
     values["strategy"] = _strategy_name(values["strategy"], given)
@@ -144,7 +144,7 @@ def _check(settings: Settings, card: ModelCard, preset: str) -> None:
     if not isinstance(settings.early_stop, bool):
         raise InputError(f"early_stop={settings.early_stop!r} is not allowed; give True or False")
     if settings.compat not in (None, "reference"):
-        raise InputError(catalogue.unknown("compat", settings.compat, ["reference"]))
+        raise catalogue.unknown("compat", settings.compat, ["reference"])
     _check_sight(settings, card, preset)
     _check_sampling(settings)
 

@@ -60,7 +60,7 @@ def read_options(given: Mapping[str, Any]) -> Options:
             )
         if name not in {*OWN, *DECODING, *IGNORED}:
             known = sorted({*OWN, *DECODING})
-            raise InputError(catalogue.unknown("model argument", name, known))
+            raise catalogue.unknown("model argument", name, known)
     preset = values.get("preset")
     overrides = {name: _number(values[name], name) for name in DECODING & values.keys()}
     if "settings" in values:
@@ -98,7 +98,7 @@ def read_wanted(given: Mapping[str, Any]) -> Wanted:
     known = {*LENGTHS, *STOPS, "do_sample", *SAMPLING, *DECODING}
     for name in values:
         if name not in known:
-            raise InputError(catalogue.unknown("generation argument", name, sorted(known)))
+            raise catalogue.unknown("generation argument", name, sorted(known))
     sample = values.get("do_sample", values.get("temperature", 0) != 0)
     if not isinstance(sample, bool):
         raise InputError(f"do_sample={sample!r} is not allowed; give True or False")

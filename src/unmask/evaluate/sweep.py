@@ -29,7 +29,7 @@ def combinations(given: Sequence[str], kinds: Mapping[str, Kind]) -> list[dict[s
         if not sign or not values.strip(" ,"):
             raise InputError(f"sweep={entry!r} has no values; write it like threshold=0.5,0.9")
         if name not in kinds:
-            raise InputError(catalogue.unknown("sweep", name, sorted(kinds)))
+            raise catalogue.unknown("sweep", name, sorted(kinds))
         if name in axes:
             raise InputError(f"sweep={name!r} is given twice; give all its values at once")
         axes[name] = [_value(name, one.strip(), kinds[name]) for one in values.split(",") if one]
