@@ -22,7 +22,7 @@ class Growing:
         while start + length <= first:
             start, length = start + length, 2 * length
         stop = min(start + length, len(canvas))
-        return window_of(canvas, (start, stop), stop)
+        return window_of(canvas, (start, stop))
 
 
 USES = ()

@@ -58,7 +58,7 @@ def proposal(seed, rows):
 
 
 def slate(seed, rows):
-    """Open positions in front, padding behind; a frontier block that covers some or all of them."""
+    """Open positions in front, padding behind; of rising blocks, the first being the frontier."""
     generator = torch.Generator().manual_seed(seed + 1)
 
     def integers(low, high):
@@ -66,11 +66,11 @@ def slate(seed, rows):
 
     count_B = integers(1, ASKED)
     place_A = torch.arange(ASKED)
-    open_BA = place_A < count_B[:, None]
-    must_BA = place_A < torch.minimum(count_B, integers(1, ASKED))[:, None]
-    total_B = must_BA.sum(1) + integers(0, 4)
+    block_BA = place_A.sub(integers(0, 2)[:, None]).clamp(min=0) // integers(1, ASKED)[:, None]
+    block_BA = block_BA.where(place_A < count_B[:, None], -1)
+    total_B = (block_BA == 0).sum(1) + integers(0, 4)
     noise_BA = torch.rand(rows, ASKED, generator=generator)
-    return Slate(open_BA, must_BA, total_B, integers(0, ASKED), noise_BA)
+    return Slate(block_BA, total_B, integers(0, ASKED), noise_BA)
 
 
 def rows_of(a_slate, index):
@@ -120,8 +120,8 @@ def test_a_row_is_answered_as_if_it_were_alone_and_unpadded(name, data, seed, ro
 def test_equal_scores_are_accepted_from_left_to_right(name, data, seed, count):
     logits = proposal(seed, 1).logits_BAV[:, :1].expand(1, ASKED, VOCABULARY)
     where = slate(seed, 1)
-    open_BA = torch.arange(ASKED)[None] < count
-    where = where._replace(open_BA=open_BA, must_BA=open_BA, noise_BA=torch.full((1, ASKED), 0.5))
+    block_BA = (torch.arange(ASKED)[None] < count).long() - 1
+    where = where._replace(block_BA=block_BA, noise_BA=torch.full((1, ASKED), 0.5))
     accept = data.draw(built(name))(Proposal(logits), where)[0]
     accepted = int(accept.sum())
     assert accept.tolist() == [True] * accepted + [False] * (ASKED - accepted)
@@ -144,8 +144,7 @@ def test_every_bar_can_be_low_enough_for_all_and_high_enough_for_one(name):
     field, low, high, rises = BARS[name]
     strict, loose = (high, low) if rises else (low, math.inf if name != "frechet" else high)
     logits = torch.randn(1, ASKED, VOCABULARY, generator=torch.Generator().manual_seed(0))
-    everything = torch.ones(1, ASKED, dtype=torch.bool)
-    where = slate(0, 1)._replace(open_BA=everything, must_BA=everything)
+    where = slate(0, 1)._replace(block_BA=torch.zeros(1, ASKED, dtype=torch.long))
     sharp = Proposal(20 * logits) if name == "frechet" else Proposal(logits)
     assert build(name, **{field: strict})(Proposal(logits), where).sum() == 1
     assert build(name, **{field: loose})(sharp, where).sum() == ASKED

@@ -16,17 +16,26 @@ from unmask.decode.proposal import Proposal
 class Slate(NamedTuple):
     """The positions to decide on.
 
-    ``open_BA``: asked positions, false for padding. ``must_BA``: those of the frontier block (at
-    least one in every row), one of which has to be accepted. ``total_B``: how many tokens the
-    frontier block had to get in all. ``age_B``: forwards spent on it before this one. ``noise_BA``:
-    uniforms of the row's generator, for strategies that declare ``random``.
+    ``block_BA``: the block that every asked position lies in, counted from the row's first
+    unfinished one, the frontier, which is 0; -1 for padding. ``total_B``: how many
+    tokens the frontier had to get in all. ``age_B``: forwards spent on it before this one.
+    ``noise_BA``: uniforms of the row's generator, for strategies that declare ``random``.
     """
 
-    open_BA: Tensor
-    must_BA: Tensor
+    block_BA: Tensor
     total_B: Tensor
     age_B: Tensor
     noise_BA: Tensor | None = None
+
+    @property
+    def open_BA(self) -> Tensor:
+        """Asked positions, false for padding."""
+        return self.block_BA >= 0
+
+    @property
+    def must_BA(self) -> Tensor:
+        """Positions of the frontier (at least one in every row), one of which must be accepted."""
+        return self.block_BA == 0
 
 
 class Strategy(Protocol):

@@ -13,17 +13,30 @@ from unmask.canvas.canvas import MASKED, Canvas
 class Window(NamedTuple):
     """The place of one forward.
 
-    ``eligible``: open positions that may be written, ascending. ``frontier``: start and stop of the
-    first unfinished block, in which at least one token is owed. ``since``: the forward after which
-    this block became the frontier. ``stop``: end of the last block in flight. ``reach``: end of
+    ``eligible``: open positions that may be written, ascending. ``edges``: where the blocks in
+    flight begin and end, ascending: the start of the first unfinished one, its end, the end of the
+    next one, and so on. ``since``: the forward after which the first became that. ``reach``: end of
     what the model gets to see; masks (and padding) behind it are left out of the forward.
     """
 
     eligible: NDArray[np.intp]
-    frontier: tuple[int, int]
+    edges: tuple[int, ...]
     since: int
-    stop: int
     reach: int
+
+    @property
+    def frontier(self) -> tuple[int, int]:
+        """Start and stop of the first unfinished block, in which at least one token is owed."""
+        return self.edges[0], self.edges[1]
+
+    @property
+    def stop(self) -> int:
+        """End of the last block in flight."""
+        return self.edges[-1]
+
+    def blocks(self, at: NDArray[np.intp]) -> NDArray[np.intp]:
+        """The block of every position of ``at``; 0 is the frontier."""
+        return np.searchsorted(self.edges[1:], at, side="right")
 
 
 class Schedule(Protocol):
@@ -37,17 +50,17 @@ class Schedule(Protocol):
         ...
 
 
-def window_of(canvas: Canvas, frontier: tuple[int, int], stop: int, unseen: int = 0) -> Window:
-    """The window of the blocks from the ``frontier`` to ``stop``.
+def window_of(canvas: Canvas, edges: tuple[int, ...], unseen: int = 0) -> Window:
+    """The window of the blocks with these ``edges``.
 
     The last ``unseen`` positions are left out of the forward, but never given text: what stands
     behind a gap belongs to the question.
     """
-    start = frontier[0]
+    start, stop = edges[0], edges[-1]
     before = canvas.born_L[canvas.prompt_length : start]
     eligible = np.flatnonzero(canvas.born_L[start:stop] == MASKED) + start
     reach = max(len(canvas) - unseen, canvas.given)
-    return Window(eligible, frontier, int(before.max(initial=0)), stop, reach)
+    return Window(eligible, edges, int(before.max(initial=0)), reach)
 
 
 def beyond(canvas: Canvas, stop: int, block_length: int, horizon: int | None) -> int:

@@ -38,7 +38,7 @@ class Blocks:
         start = base + (first - base) // self.length * self.length
         stop = min(start + self.length, end)
         unseen = beyond(canvas, stop, self.length, self.horizon)
-        return window_of(canvas, (max(start, prompt), stop), stop, unseen)
+        return window_of(canvas, (max(start, prompt), stop), unseen)
 
 
 USES = ("horizon",)

@@ -18,7 +18,7 @@ class LeftToRight:
     def __call__(self, canvas: Canvas) -> Window:
         """The first open position."""
         first = int(canvas.open[0])
-        return window_of(canvas, (first, first + 1), first + 1)
+        return window_of(canvas, (first, first + 1))
 
 
 USES = ()

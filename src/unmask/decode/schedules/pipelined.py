@@ -37,16 +37,16 @@ class Pipelined:
         """
         first, length = canvas.prompt_length, self.length
         start = first + (int(canvas.open[0]) - first) // length * length
-        stop, text = start, len(canvas) if canvas.padding is None else canvas.padding
-        while stop < text:
-            births = canvas.born_L[stop : stop + length].tolist()
-            stop += len(births)
+        edges, text = [start], len(canvas) if canvas.padding is None else canvas.padding
+        while edges[-1] < text:
+            births = canvas.born_L[edges[-1] : edges[-1] + length].tolist()
+            edges.append(edges[-1] + len(births))
             masked, asked = births.count(MASKED), len(births) - births.count(0)
             # Fixed text, born at 0, is nobody's progress.
             if masked and asked - masked < self.share * asked - ROUNDING:
                 break
-        unseen = beyond(canvas, stop, length, self.horizon)
-        return window_of(canvas, (start, min(start + length, len(canvas))), stop, unseen)
+        unseen = beyond(canvas, edges[-1], length, self.horizon)
+        return window_of(canvas, tuple(edges), unseen)
 
 
 USES = ("horizon", "block_add_threshold")

@@ -17,7 +17,7 @@ class Whole:
 
     def __call__(self, canvas: Canvas) -> Window:
         """The answer region."""
-        return window_of(canvas, (canvas.prompt_length, len(canvas)), len(canvas))
+        return window_of(canvas, (canvas.prompt_length, len(canvas)))
 
 
 USES = ()

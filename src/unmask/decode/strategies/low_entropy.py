@@ -28,7 +28,7 @@ class LowEntropy:
         score_BA = -proposal.entropy_BA
         if not self.reference:
             return at_least_best(score_BA > -self.threshold, score_BA, slate)
-        anywhere = slate._replace(must_BA=slate.open_BA)
+        anywhere = slate._replace(block_BA=slate.block_BA.clamp(max=0))
         accept_BA = at_least_best(score_BA >= -self.threshold, score_BA, anywhere)
         return at_least_best(accept_BA, score_BA, slate)
 
