@@ -9,9 +9,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from laws.simulate import build as part
 from unmask import catalogue
+from unmask.decode.options import declared
 from unmask.decode.proposal import Proposal
-from unmask.decode.settings import Settings
 from unmask.decode.slate import Slate
 
 PACKAGE = "unmask.decode.strategies"
@@ -32,22 +33,28 @@ seeds = st.integers(0, 2**32 - 1)
 sizes = st.integers(1, 4)
 
 
-def settings(name, **given_):
-    values = {"max_new_tokens": ASKED, "block_length": ASKED, "early_stop": False}
-    return Settings(schedule="blocks", strategy=name, cache="none", **values, **given_)
-
-
-def build(name, **given_):
-    return catalogue.find(PACKAGE, name, "strategy").build(settings(name, **given_))
+def build(name, **options):
+    return part("strategy", name, max_new_tokens=ASKED, block_length=ASKED, **options)
 
 
 @st.composite
 def built(draw, name):
-    """The strategy with settings of its own kind."""
-    if name in BARS:
-        field, low, high, _ = BARS[name]
-        return build(name, **{field: draw(st.floats(low, high))})
-    return build(name, steps=draw(st.integers(1, 2 * ASKED)))
+    """The strategy with any value of every option that it declares."""
+    return build(name, **{one.name: draw(values(one)) for one in declared()["strategy"][name]})
+
+
+def values(option):
+    """What may be given, up to a limit where there is none."""
+    if option.kind is bool:
+        return st.booleans()
+    if option.kind is str:
+        return st.sampled_from(option.names)
+    low, high = option.low, min(option.high, max(option.low, 1) * 2 * ASKED)
+    return (
+        st.integers(low, high)
+        if option.kind is int
+        else st.floats(low, high, exclude_min=option.above)
+    )
 
 
 def proposal(seed, rows):

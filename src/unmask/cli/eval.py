@@ -18,6 +18,7 @@ from rich.progress import (
 from unmask.cli import harness, options, points, workers
 from unmask.cli.screen import Screen
 from unmask.cluster.spread import Spread
+from unmask.decode.options import table
 from unmask.decode.settings import whole_number
 from unmask.errors import InputError
 from unmask.evaluate import examples as tasks
@@ -178,10 +179,7 @@ def _questions(arguments: argparse.Namespace, chosen: list[Task]) -> dict[str, l
 
 def _kinds() -> dict[str, Kind]:
     """What reads the values of the options that can be swept."""
-    numbers = {flag[2:].replace("-", "_"): kind for flag, (kind, *_) in options.NUMBERS.items()}
-    named = dict.fromkeys(("schedule", "strategy", "cache", "compat"), str)
-    sampling = {"temperature": float, "top_p": float, "top_k": int, "seed": int}
-    return {**numbers, **named, **sampling, "early_stop": _switch}
+    return {name: _switch if entry.kind is bool else entry.kind for name, entry in table().items()}
 
 
 def _switch(typed: str) -> bool:

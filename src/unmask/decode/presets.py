@@ -69,6 +69,8 @@ FAVOURITE = {"tiny-fast": "d3llm"}
 """The preset of a built-in model when none is asked for; others get fast-dllm."""
 OWN = {"fast_dllm_v2": "fast-dllm-v2", "sdar": "sdar"}
 """The same by family for models that do not look at the whole text; causal ones get ar."""
+OURS = ("horizon",)
+"""Of what is tuned, that which no reference has: ``compat`` leaves it out."""
 TUNED: dict[tuple[str, str], dict[str, Any]] = {
     # d3LLM repository, eval_scripts: its dParallel rows for GSM8K and MATH.
     ("dparallel", "llada"): {"threshold": 0.5},

@@ -11,6 +11,10 @@ import torch
 from torch import Tensor
 
 from unmask.decode.proposal import Proposal
+from unmask.decode.settings import Option, Settings
+from unmask.errors import InputError
+
+STEPS: Option[int | None] = Option("steps", int, None, "forwards of the whole answer", low=1)
 
 
 class Slate(NamedTuple):
@@ -72,6 +76,25 @@ def ranks(score_BA: Tensor, slate: Slate) -> Tensor:
 def take(count_B: Tensor, score_BA: Tensor, slate: Slate) -> Tensor:
     """The ``count`` best-scored open positions of every row, at least one of them a ``must``."""
     return at_least_best(ranks(score_BA, slate) < count_B[:, None], score_BA, slate)
+
+
+def steps_per_block(settings: Settings) -> int:
+    """Forwards a quota strategy spends on a block: one per token unless ``steps`` is given.
+
+    Raises:
+        InputError: ``steps`` cannot be shared equally by the blocks.
+    """
+    steps, blocks = settings[STEPS], -(-settings.max_new_tokens // settings.block)
+    if steps is None:
+        return settings.block
+    if steps % blocks:
+        raise InputError(
+            f"steps={steps} cannot be shared equally by {blocks} blocks",
+            field=STEPS.name,
+            given=steps,
+            hint=f"use a multiple of {blocks}, say {-(-steps // blocks) * blocks}",
+        )
+    return steps // blocks
 
 
 def quota(slate: Slate, steps: int) -> Tensor:

@@ -8,6 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unmask.canvas.canvas import MASKED, Canvas
+from unmask.decode.settings import Card, Option, Settings
+from unmask.errors import InputError
+
+BLOCK_LENGTH = Option("block_length", int, 32, "positions in a block", low=1, own_block=True)
+HORIZON: Option[int | None] = Option(
+    "horizon", int, None, "feed only so many blocks of masks behind the open ones"
+)
 
 
 class Window(NamedTuple):
@@ -45,6 +52,11 @@ class Schedule(Protocol):
     ahead: bool
     """Whether it opens blocks before those on their left are finished."""
 
+    @property
+    def length(self) -> int | None:
+        """Positions in a block; None: the answer is one block."""
+        ...
+
     def __call__(self, canvas: Canvas) -> Window:
         """The window of an unfinished canvas."""
         ...
@@ -61,6 +73,24 @@ def window_of(canvas: Canvas, edges: tuple[int, ...], unseen: int = 0) -> Window
     eligible = np.flatnonzero(canvas.born_L[start:stop] == MASKED) + start
     reach = max(len(canvas) - unseen, canvas.given)
     return Window(eligible, edges, int(before.max(initial=0)), reach)
+
+
+def horizon_of(settings: Settings, card: Card) -> int | None:
+    """The horizon that is asked for.
+
+    Raises:
+        InputError: the model has none to look at.
+    """
+    horizon = settings[HORIZON]
+    if horizon is not None and card.span is not None:
+        raise InputError(
+            f"{HORIZON.name}={horizon} has no meaning for {card.name!r}, which sees nothing "
+            "behind its own block",
+            field=HORIZON.name,
+            given=horizon,
+            hint="drop it",
+        )
+    return horizon
 
 
 def beyond(canvas: Canvas, stop: int, block_length: int, horizon: int | None) -> int:

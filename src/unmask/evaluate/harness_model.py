@@ -24,6 +24,7 @@ from tqdm import tqdm  # type: ignore[import-untyped,unused-ignore]
 from unmask import __version__
 from unmask.decode import policy
 from unmask.decode.generate import finished
+from unmask.decode.options import KINDS
 from unmask.decode.prompts import canvas_of, codec_of
 from unmask.decode.step import Row
 from unmask.errors import InputError
@@ -108,9 +109,7 @@ class UnmaskLM(TemplateLM):  # type: ignore[misc]  # untyped
             "model_dtype": f"torch.{self.model.denoiser.dtype}",
             "preset": self.preset or policy.default_preset(card),
             "overrides": dict(self.overrides),
-            "schedule": made.settings.schedule,
-            "strategy": made.settings.strategy,
-            "cache": made.settings.cache,
+            **{kind: made.settings.values[kind] for kind in KINDS},
             "rows_per_forward": self.effort.batch_size,
             "mc_samples": 0 if card.causal else self.effort.samples,
             "seed": self.effort.seed,

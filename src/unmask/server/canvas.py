@@ -86,7 +86,7 @@ def _given(service: Service, prompt: Prompt, field: str) -> str | list[int]:
 
 
 async def _events(service: Service, asked: CanvasRequest, job: Job, row: Row) -> AsyncIterator[str]:
-    preset, _ = merged(service, asked.preset, asked.overrides())
+    preset, *_ = merged(service, asked.preset, asked.overrides())
     yield sse.event("start", watching.start(service, row, preset))
     async for item in sse.spoken(job.next):
         if item is None:

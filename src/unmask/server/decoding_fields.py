@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from unmask.decode.policy import OVERRIDES
+from unmask.decode.options import table
 from unmask.server.errors import ApiError
 from unmask.server.unsupported import Unsupported, without_unsupported
 
@@ -60,7 +60,7 @@ class DecodingFields(BaseModel):
 
     def overrides(self) -> dict[str, Any]:
         """The decoding settings that were given, but for the length."""
-        found = {name: getattr(self, name) for name in OVERRIDES - {"max_new_tokens"}}
+        found = {name: getattr(self, name) for name in table().keys() - {"max_new_tokens"}}
         return {name: value for name, value in found.items() if value is not None}
 
     def length(self) -> int | None:

@@ -11,8 +11,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from unmask.canvas.canvas import Canvas
-from unmask.decode.settings import Settings
-from unmask.decode.window import Schedule, Window, beyond, window_of
+from unmask.decode.settings import Card, Settings
+from unmask.decode.window import (
+    BLOCK_LENGTH,
+    HORIZON,
+    Schedule,
+    Window,
+    beyond,
+    horizon_of,
+    window_of,
+)
 
 
 @dataclass(frozen=True)
@@ -41,9 +49,10 @@ class Blocks:
         return window_of(canvas, (max(start, prompt), stop), unseen)
 
 
-USES = ("horizon",)
+OPTIONS = (BLOCK_LENGTH, HORIZON)
 
 
-def build(settings: Settings) -> Schedule:
-    """From ``block_length``, ``horizon`` and the model's span."""
-    return Blocks(settings.block_length, settings.horizon, settings.span)
+def build(settings: Settings, card: Card) -> Schedule:
+    """The schedule, on the grid of the model's blocks if it has one."""
+    settings.fit("schedule", card, fits=not card.causal)
+    return Blocks(settings[BLOCK_LENGTH], horizon_of(settings, card), card.span)

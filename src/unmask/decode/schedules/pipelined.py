@@ -11,8 +11,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from unmask.canvas.canvas import MASKED, Canvas
-from unmask.decode.settings import Settings, in_range
-from unmask.decode.window import Schedule, Window, beyond, window_of
+from unmask.decode.settings import Card, Option, Settings
+from unmask.decode.window import (
+    BLOCK_LENGTH,
+    HORIZON,
+    Schedule,
+    Window,
+    beyond,
+    horizon_of,
+    window_of,
+)
 
 ROUNDING = 1e-9
 
@@ -49,12 +57,14 @@ class Pipelined:
         return window_of(canvas, tuple(edges), unseen)
 
 
-USES = ("horizon", "block_add_threshold")
+SHARE = Option(
+    "block_add_threshold", float, 0.1, "share of a block after which the next one enters",
+    high=1, above=True,
+)  # fmt: skip
+OPTIONS = (BLOCK_LENGTH, SHARE, HORIZON)
 
 
-def build(settings: Settings) -> Schedule:
-    """From ``block_length``, ``block_add_threshold`` (default 0.1, d3LLM's) and ``horizon``."""
-    share = 0.1 if settings.block_add_threshold is None else settings.block_add_threshold
-    hint = "a share of a block above 0 and up to 1, say 0.1"
-    share = in_range("block_add_threshold", share, 0, 1, hint, above=True)
-    return Pipelined(settings.block_length, share, settings.horizon)
+def build(settings: Settings, card: Card) -> Schedule:
+    """The schedule; the share's default is d3LLM's."""
+    settings.fit("schedule", card, fits=not card.causal)
+    return Pipelined(settings[BLOCK_LENGTH], settings[SHARE], horizon_of(settings, card))
