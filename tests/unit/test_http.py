@@ -307,7 +307,7 @@ WRONG = [
     ({"temperature": 1e999}, "temperature"),
     ({"top_p": 2, "temperature": 1}, "top_p"),
     ({"top_p": 2}, "top_p"),
-    ({"top_k": 0}, "top_k"),
+    ({"top_k": -2}, "top_k"),
     ({"seed": -1}, "seed"),
     ({"seed": 10**30}, "seed"),
     ({"max_tokens": 0}, "max_tokens"),

@@ -6,13 +6,14 @@ A value of null is that of the server. Ranges and names are checked where they a
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from unmask.decode.policy import OVERRIDES
 from unmask.server.errors import ApiError
-from unmask.server.unsupported import Unsupported, without_unsupported
+from unmask.server.invalid import few
+from unmask.server.unsupported import Unsupported, only_known
 
 LENGTHS = ("max_tokens", "max_completion_tokens", "max_new_tokens")
 
@@ -20,7 +21,7 @@ LENGTHS = ("max_tokens", "max_completion_tokens", "max_new_tokens")
 class DecodingFields(BaseModel):
     """How an answer is to be written. (A parent, for that is how pydantic shares fields.)"""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
     unsupported: ClassVar[dict[str, Unsupported]] = {}
 
     model: str | None = Field(None, description="Name of the model, as /v1/models tells it.")
@@ -29,7 +30,7 @@ class DecodingFields(BaseModel):
     max_new_tokens: int | None = Field(None, ge=1, description="The same as max_tokens.")
     temperature: float | None = Field(None, description="0 (greedy, the default) to 100.")
     top_p: float | None = Field(None, description="Nucleus, above 0 and up to 1.")
-    top_k: int | None = Field(None, description="Most likely tokens to draw from.")
+    top_k: int | None = Field(None, description="Most likely tokens to draw from; 0 or -1: all.")
     seed: int | None = Field(None, description="Makes a drawn answer repeatable.")
     preset: str | None = Field(None, description="vanilla, fast-dllm, d3llm, ar, ...")
     block_length: int | None = Field(None, description="Positions in a block.")
@@ -51,12 +52,15 @@ class DecodingFields(BaseModel):
     user: str | None = Field(None, description="Taken and not used.")
     safety_identifier: str | None = Field(None, description="Taken and not used.")
     prompt_cache_key: str | None = Field(None, description="Taken and not used.")
-    metadata: dict[str, str] | None = Field(None, description="Taken and not used.")
+    session_id: str | None = Field(None, description="Taken and not used.")
+    metadata: Annotated[dict[str, str], few(16)] | None = Field(
+        None, description="Taken and not used."
+    )
 
     @model_validator(mode="before")
     @classmethod
     def _ask_for_nothing_unsupported(cls, given: Any) -> Any:
-        return without_unsupported(given, cls.unsupported)
+        return only_known(given, cls.model_fields, cls.unsupported)
 
     def overrides(self) -> dict[str, Any]:
         """The decoding settings that were given, but for the length."""

@@ -38,7 +38,10 @@ def merged(
     if RULES & given.keys():
         for name in RULES:
             defaults.pop(name, None)
-    return preset or service.settings.preset, _greedy({**defaults, **given})
+    found = {**defaults, **given}
+    if found.get("top_k") in (0, -1):  # vLLM's words for all tokens
+        del found["top_k"]
+    return preset or service.settings.preset, _greedy(found)
 
 
 def _greedy(overrides: dict[str, Any]) -> dict[str, Any]:
@@ -133,9 +136,27 @@ def gap_before(
     Raises:
         ApiError: it does not fit.
     """
+    before = before_gap(service, prompt, "prompt", raw=True)
     try:
-        one = canvas_of(service.engine.model, Infill(1, suffix, prompt=prompt), 0, raw=True)
+        one = canvas_of(service.engine.model, Infill(1, suffix, prompt=before), 0, raw=True)
     except Exception as error:
-        raise as_api_error(error, "prompt") from error
+        raise as_api_error(error, "suffix") from error
     length = answer_length(service, asked, len(one) - 1, "prompt")
-    return Infill(length, suffix, prompt=prompt)
+    return Infill(length, suffix, prompt=before)
+
+
+def before_gap(service: Service, prompt: Prompt, field: str, *, raw: bool) -> str | list[int]:
+    """What stands before a text with gaps: ids, so that what is wrong with the prompt in ``field``
+    is not taken for a fault of that text. No prompt at all is fine.
+
+    Raises:
+        ApiError: the prompt cannot be.
+    """
+    if isinstance(prompt, str) and not prompt.strip():
+        return prompt
+    try:
+        canvas = canvas_of(service.engine.model, prompt, 1, raw=raw)
+    except Exception as error:
+        raise as_api_error(error, field) from error
+    ids: list[int] = canvas.tokens_L[: canvas.prompt_length].tolist()
+    return ids
