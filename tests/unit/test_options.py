@@ -13,20 +13,29 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from fastapi.testclient import TestClient
 from mypy import api as mypy
 
 import unmask
 import unmask.decode.strategies
 from commands import unmask as run
 from doubles import FakeDenoiser, births, model_of, sure_of
-from unmask import InputError, generate, read_settings
+from unmask import InputError, generate, load, read_settings
 from unmask.decode import options
 from unmask.decode.saved import write_settings
+from unmask.engine.engine import Engine
 from unmask.evaluate.harness_options import read_options, read_wanted
+from unmask.server.app import create_app
+from unmask.server.settings import ServerSettings
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "unmask"
 PAGES = runpy.run_path(str(ROOT / "docs" / "make_options.py"))
+BODIES = {
+    "/v1/chat/completions": {"messages": [{"role": "user", "content": "Hello"}]},
+    "/v1/completions": {"prompt": "Hello"},
+    "/v1/canvas": {"prompt": "Hello"},
+}
 QUESTION = "Mia has 12 apples. She buys 7 apples. How many apples does Mia have now?"
 
 
@@ -117,6 +126,31 @@ def test_saved_settings_and_lm_eval_know_a_new_strategy(tmp_path):
 def test_docs_and_types_know_a_new_strategy():
     assert "| `most` | tokens that a block gets in a forward " in PAGES["page"](PAGE.read_text())
     assert re.search(r"^    floor: float \| None$", PAGES["types"](), re.MULTILINE)
+
+
+@pytest.mark.usefixtures("own")
+def test_requests_and_openapi_know_a_new_strategy():
+    engine = Engine(load("tiny", device="cpu"), slots=1)
+    with TestClient(create_app(engine, ServerSettings("tiny"))) as client:
+        engine.start()
+        schemas = client.get("/openapi.json").json()["components"]["schemas"]
+        for path, body in BODIES.items():
+            own = {"strategy": "per_block", "most": 1, "floor": 0.9, "max_tokens": 16}
+            assert client.post(path, json={**body, **own}).status_code == 200
+            for wrong in ({"most": 0}, {"floor": 2}, {"floor": "high"}, {"most": 1.5}):
+                [field] = wrong
+                answer = client.post(path, json={**body, "strategy": "per_block", **wrong})
+                assert (answer.status_code, answer.json()["error"]["param"]) == (400, field)
+            unread = client.post(path, json={**body, "most": 2}).json()["error"]
+            assert unread["param"] == "most"
+            assert "use strategy=per_block" in unread["message"]
+            near = client.post(path, json={**body, "mots": 2}).json()["error"]
+            assert "did you mean most?" in near["message"]
+        engine.drain(0)
+    for name in ("ChatRequest", "CompletionRequest", "CanvasRequest"):
+        told = schemas[name]["properties"]["floor"]
+        assert told["anyOf"] == [{"type": "number"}, {"type": "null"}]
+        assert told["description"].startswith("least confidence of a token, a probability")
 
 
 # Every face says what the declarations say.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,7 @@ Open the address in a browser to watch answers unmask; /docs describes the API, 
 Prometheus. Ctrl-C or SIGTERM lets answers finish first, a second one ends the server at once.
 """
 KEY_VARIABLE = "UNMASK_API_KEY"
+ORIGIN = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^/?#@\sA-Z]+")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -53,7 +55,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--cors", action="append", metavar="ORIGIN",
-        help="pages of this origin may call, say https://example.org; may be repeated",
+        help="pages of this origin may call, say https://example.org (* for any); may be repeated",
     )  # fmt: skip
     _add_limits(parser)
     options.add_decoding(parser)
@@ -142,7 +144,7 @@ def _settings(
         preset=preset,
         overrides=overrides,
         api_key=_key(arguments),
-        cors=tuple(arguments.cors or ()),
+        cors=_origins(arguments.cors or ()),
         time_limit=arguments.time_limit,
         body_limit=arguments.body_limit,
     )
@@ -163,7 +165,7 @@ def _serve(
     app = create_app(engine, settings)
     engine.start()
     try:
-        Server(app, engine, arguments.drain, greet).run([bound])
+        Server(app, engine, arguments.drain, settings.time_limit, greet).run([bound])
     finally:
         engine.drain(0)
 
@@ -191,9 +193,26 @@ def _key(arguments: argparse.Namespace) -> str | None:
         key = os.environ.get(KEY_VARIABLE) or None
     if key is None:
         return None
-    if not key.strip():
+    key = key.strip()  # a variable filled from a file ends in a newline, a header cannot
+    if not key:
         raise InputError("--api-key is empty; give a key or leave it out")
-    return key.strip()  # a variable filled from a file ends in a newline, a header cannot
+    if not (key.isascii() and key.isprintable()):
+        raise InputError(
+            f"--api-key (or ${KEY_VARIABLE}) has a character that no client can send in a header; "
+            "use ASCII letters, digits and signs"
+        )
+    return key
+
+
+def _origins(given: Sequence[str]) -> tuple[str, ...]:
+    """Origins as browsers send them."""
+    for origin in given:
+        if not ORIGIN.fullmatch(origin):
+            raise InputError(
+                f"--cors={origin!r} is no origin, so no page has it; give https://example.org "
+                "(in lower case, perhaps with a port, nothing behind), or * for any page"
+            )
+    return tuple(given)
 
 
 def _check(arguments: argparse.Namespace) -> None:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from unmask import catalogue
 from unmask.decode.proposal import SAMPLING
 from unmask.decode.settings import GENERAL, Option
+from unmask.errors import InputError
 
 KINDS = {
     "schedule": "unmask.decode.schedules",
@@ -44,6 +45,25 @@ class Entry(NamedTuple):
             users.setdefault(option.about, []).extend([user] if user else [])
         told = (f"{about} ({', '.join(of)})" if of else about for about, of in users.items())
         return "; ".join(told)
+
+    @property
+    def range(self) -> str:
+        """What may be given, in words."""
+        return ", or ".join(dict.fromkeys(option.range for _, option in self.uses))
+
+    def check(self, value: Any) -> None:
+        """Nothing, if one of those who read it may be given ``value``.
+
+        Raises:
+            InputError: nobody may.
+        """
+        errors = []
+        for _, option in self.uses:
+            try:
+                return option.check(value)
+            except InputError as error:
+                errors.append(error)
+        raise errors[0]
 
 
 def declared() -> Declared:

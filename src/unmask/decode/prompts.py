@@ -98,19 +98,19 @@ def _ids(model: Model, prompt: Any, *, raw: bool, allow_empty: bool) -> list[int
         raise PromptError(_not_understood(prompt))
     if allow_empty and prompt == "" and model.codec is None:
         return []
-    codec = codec_of(model)
+    codec, most = codec_of(model), model.card.max_length
     if isinstance(prompt, str):
         if not prompt.strip() and not allow_empty:
             raise PromptError("the prompt is empty; give some text or at least one token id")
         if raw or model.template is None:
-            return codec.encode(prompt, plain=True)
+            return codec.encode(prompt, plain=True, most=most)
         prompt = [{"role": "user", "content": prompt}]
     if model.template is None:
         raise PromptError(
             f"{model.card.name} has no chat template, so it takes plain text or token ids, "
             "no messages"
         )
-    return codec.encode(model.template.render(prompt), plain=False)
+    return codec.encode(model.template.render(prompt), plain=False, most=most)
 
 
 def _gaps(model: Model, infill: Infill) -> tuple[dict[int, int], int]:
@@ -123,17 +123,27 @@ def _gaps(model: Model, infill: Infill) -> tuple[dict[int, int], int]:
                 raise PromptError(f"a gap of {part} tokens is not allowed; give at least 1")
             length += part
             continue
-        if not isinstance(part, (str, list)):
-            raise PromptError(
-                f"infill part {part!r} is not understood; give text, ids or the length of a gap"
-            )
-        ids = codec_of(model).encode(part, plain=False) if isinstance(part, str) else part
-        if ids:
-            check_ids(ids, model.card)
+        ids = _part(model, part)
         fixed.update(enumerate(ids, length))
         length += len(ids)
+        if len(fixed) > model.card.max_length:
+            raise PromptError(
+                f"the text of the infill has more tokens than the {model.card.max_length} that "
+                f"{model.card.name} takes; shorten it"
+            )
     if not length:
         raise PromptError(
             "the infill has no parts; give text and gaps, say Infill('The answer is', 1)"
         )
     return fixed, length
+
+
+def _part(model: Model, part: Any) -> list[int]:
+    """Ids of fixed text."""
+    if not isinstance(part, (str, list)):
+        raise PromptError(
+            f"infill part {part!r} is not understood; give text, ids or the length of a gap"
+        )
+    if isinstance(part, str):
+        part = codec_of(model).encode(part, plain=False, most=model.card.max_length)
+    return check_ids(part, model.card) if part else []

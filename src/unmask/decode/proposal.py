@@ -7,7 +7,7 @@ B rows, A asked positions, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import repeat
@@ -60,21 +60,6 @@ def build(settings: Settings) -> Sampling:
                 hint=f"give a temperature above 0 or drop {option.name}",
             )
     return Sampling(temperature, top_p, top_k)
-
-
-def greedy(given: Mapping[str, Any]) -> dict[str, Any]:
-    """What was ``given``, without top_p and top_k at temperature 0: every nucleus holds the
-    likeliest token, so greedy decoding honours them. Clients send them so (lm-eval, for one).
-
-    Raises:
-        InputError: one is out of range.
-    """
-    if given.get(TEMPERATURE.name, 0) != 0:
-        return dict(given)
-    for option in (TOP_P, TOP_K):
-        if given.get(option.name) is not None:
-            option.check(given[option.name])
-    return {n: value for n, value in given.items() if n not in (TOP_P.name, TOP_K.name)}
 
 
 def argmax(logits: Tensor) -> Tensor:

@@ -34,7 +34,10 @@ from unmask.transfer import fetch, send
 
 @dataclass
 class Row:
-    """A canvas on its way. The loop owns it; ``step`` moves it on. ``fed`` counts per forward."""
+    """A canvas on its way. The loop owns it; ``step`` moves it on. ``fed`` counts per forward.
+
+    ``least``: no end token is written among the first so many of the answer.
+    """
 
     index: int
     canvas: Canvas
@@ -42,6 +45,7 @@ class Row:
     memory: Memory = FRESH
     generator: torch.Generator | None = None
     fed: list[int] = field(default_factory=list)
+    least: int = 0
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,7 @@ def _advance(denoiser: Denoiser, store: KeyValueStore | None, turns: list[_Turn]
     rows = [turn.row for turn in turns]
     card = denoiser.card
     proposal = propose(
-        _forward(denoiser, store, turns),
+        _without_ends(_forward(denoiser, store, turns), turns, card),
         card.mask_id,
         [row.policy.sampling for row in rows],
         [row.generator for row in rows],
@@ -158,6 +162,20 @@ def _forward(denoiser: Denoiser, store: KeyValueStore | None, turns: list[_Turn]
         None if keep is None else send(keep, device),
         send(ask_BA, device),
     )
+
+
+def _without_ends(logits_BAV: Tensor, turns: list[_Turn], card: ModelCard) -> Tensor:
+    """The logits, end tokens forbidden where an answer has to be longer."""
+    if not any(turn.row.least for turn in turns):
+        return logits_BAV
+    early_BA = np.zeros(logits_BAV.shape[:2], dtype=np.bool_)
+    for row, turn in enumerate(turns):
+        canvas, ask = turn.row.canvas, turn.plan.ask
+        early_BA[row, : len(ask)] = ask < canvas.prompt_length + turn.row.least
+    early = send(early_BA, logits_BAV.device)
+    for end in card.end_ids:
+        logits_BAV.select(-1, end).masked_fill_(early, -torch.inf)
+    return logits_BAV
 
 
 def _keep(

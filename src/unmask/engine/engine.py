@@ -19,6 +19,7 @@ from unmask.canvas.events import Commit
 from unmask.decode.loop import seeded, vacate
 from unmask.decode.settings import whole_number
 from unmask.decode.step import Row, step
+from unmask.engine.estimate import next_end
 from unmask.engine.line import Line, is_over
 from unmask.engine.ticket import Listener, Outcome, Reason, Ticket
 from unmask.engine.trial import restored, saved
@@ -117,7 +118,7 @@ class Engine:
             if not self._accepting:
                 raise ClosingError("the server is closing; ask another one or come back later")
             free = self.slots - len(self._running)
-            self._line.join(ticket, free, self._wait_ahead())
+            self._line.join(ticket, free, next_end(self._running, self._recent, now))
             self._changed.notify()
         return ticket
 
@@ -286,11 +287,3 @@ class Engine:
             for ticket in left:
                 self._leave(ticket, "failed" if error else "closing", closing)
             self._changed.notify_all()
-
-    def _wait_ahead(self) -> float:
-        """Seconds until a place in the line may be free: computing time from one end to the next,
-        over the last requests. Idle hours between them say nothing about a full line."""
-        if len(self._recent) < 2:
-            return 1.0
-        pace = (self._recent[-1] - self._recent[0]) / (len(self._recent) - 1)
-        return min(60.0, max(1.0, pace))

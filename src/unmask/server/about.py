@@ -22,6 +22,7 @@ def router(service: Service) -> APIRouter:
     routes = APIRouter(tags=["server"])
     _add_models(routes, service)
 
+    @routes.head("/health", include_in_schema=False)
     @routes.get("/health", responses=examples.answers("It lives.", {"status": "ok"}))
     async def health() -> dict[str, str]:
         """Whether the process answers and its engine lives; 503 if it should be started anew."""
@@ -29,6 +30,7 @@ def router(service: Service) -> APIRouter:
             raise ClosingError("the engine has failed; start the server anew")
         return {"status": "ok"}
 
+    @routes.head("/ready", include_in_schema=False)
     @routes.get("/ready", responses=examples.answers("It takes requests.", {"status": "ready"}))
     async def ready() -> dict[str, str]:
         """Whether new requests are taken; 503 while the server closes."""
@@ -36,6 +38,7 @@ def router(service: Service) -> APIRouter:
             raise ClosingError("the server is closing; ask another one or come back later")
         return {"status": "ready"}
 
+    @routes.head("/metrics", include_in_schema=False)
     @routes.get(
         "/metrics",
         response_class=Response,
@@ -71,12 +74,14 @@ def _add_models(routes: APIRouter, service: Service) -> None:
         "presets": _presets(service),
     }
 
+    @routes.head("/v1/models", include_in_schema=False)
     @routes.get("/v1/models", responses=examples.answers("One model.", {"data": [model]}))
     async def models() -> Response:
         """The model that is served. `max_model_len`: positions of prompt and answer together;
         `presets`: those that fit it, the one that is used unasked first."""
         return json_response({"object": "list", "data": [model]})
 
+    @routes.head("/v1/models/{name:path}", include_in_schema=False)
     @routes.get("/v1/models/{name:path}", responses=examples.answers("The model.", model))
     async def one_model(name: str) -> Response:
         """The model, if that is its name."""

@@ -16,27 +16,19 @@ from unmask.canvas.events import Commit
 from unmask.decode.step import Row
 from unmask.engine.ticket import Outcome
 from unmask.server.job import Job
-from unmask.text.frontier import HALF, Frontier
-from unmask.text.tokenizer import TextCodec
+from unmask.text.frontier import Frontier
 
 LOG = logging.getLogger(__name__)
-UNLIKELY = -9999.0
-"""OpenAI's number for a probability of 0."""
 
 
 class Piece(NamedTuple):
-    """New text of the choice number ``choice``; with ``outcome`` the last one."""
+    """New text of the choice number ``choice``, which has ``tokens`` now; with ``outcome`` the last
+    one."""
 
     choice: int
     text: str
+    tokens: int
     outcome: Outcome | None = None
-
-
-class Token(NamedTuple):
-    """A token of an answer. ``logprob``: of its probability when it was written, in nats."""
-
-    text: str
-    logprob: float
 
 
 class Answer:
@@ -64,7 +56,7 @@ class Answer:
             raise
         if text:
             self._note_first()
-            self._job.put(Piece(self.index, text))
+            self._job.put(Piece(self.index, text, self.frontier.tokens))
         return self.frontier.stopped
 
     def ended(self, outcome: Outcome) -> None:
@@ -83,7 +75,7 @@ class Answer:
             self._note_first()
         first = None if math.isnan(self._first_text) else self._first_text
         self._job.ended(outcome, self.frontier.tokens, first)
-        self._job.put(Piece(self.index, rest, outcome))
+        self._job.put(Piece(self.index, rest, self.frontier.tokens, outcome))
 
     def _note_first(self) -> None:
         if math.isnan(self._first_text):
@@ -95,33 +87,12 @@ class Answer:
         last = self.row.canvas.tokens_L[self._start + tokens - 1] if tokens else None
         return "stop" if self.frontier.stopped or last in end_ids else "length"
 
-    def tokens(self, codec: TextCodec, text: str, done: int = 0) -> list[Token]:
-        """The tokens, from number ``done`` on, that make up the answer as far as ``text`` goes.
-
-        Only for text that was given out already: its tokens do not change any more.
-        """
-        ids: list[int] = self.row.canvas.tokens_L[self._start :].tolist()
-        low, high = done, len(ids)
-        while low < high:
-            middle = (low + high) // 2
-            if codec.decode(ids[:middle]).startswith(text):
-                high = middle
-            else:
-                low = middle + 1
-        sure = self._confidence_L[self._start + done : self._start + low]
-        return [
-            Token(codec.decode([one], keep_special=True), _log(float(probability)))
-            for one, probability in zip(ids[done:low], sure, strict=True)
-        ]
-
-
-def _log(probability: float) -> float:
-    return math.log(probability) if probability > 0 else UNLIKELY
-
-
-def bytes_of(text: str) -> list[int] | None:
-    """UTF-8 of a token's text; None where the token is a part of a character."""
-    return None if HALF in text else list(text.encode())
+    def written(self) -> tuple[list[int], list[float]]:
+        """Ids of the answer, and how probable each was when it was written."""
+        return (
+            self.row.canvas.tokens_L[self._start :].tolist(),
+            self._confidence_L[self._start :].tolist(),
+        )
 
 
 def usage(answers: Sequence[Answer], prompts: int) -> dict[str, Any]:
@@ -133,6 +104,16 @@ def usage(answers: Sequence[Answer], prompts: int) -> dict[str, Any]:
         sum(answer.frontier.tokens for answer in answers),
         outcomes,
     )
+
+
+def usage_so_far(answer: Answer, tokens: int) -> dict[str, Any]:
+    """OpenAI's three counts of one choice that has ``tokens`` by now."""
+    prompt = given_tokens(answer.row)
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": tokens,
+        "total_tokens": prompt + tokens,
+    }
 
 
 def given_tokens(row: Row) -> int:

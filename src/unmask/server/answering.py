@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Protocol
 
@@ -10,11 +11,12 @@ from fastapi.responses import Response
 
 from unmask.decode.step import Row
 from unmask.server import sse
-from unmask.server.answer import Answer, Piece, Token, usage
+from unmask.server.answer import Answer, Piece, usage, usage_so_far
 from unmask.server.errors import ApiError, failure_of, json_response
 from unmask.server.job import Job, unless_gone
-from unmask.server.requests import AnswerRequest, wants_usage
+from unmask.server.requests import AnswerRequest, usage_wanted
 from unmask.server.service import Service
+from unmask.server.spelling import Spelling, Token
 from unmask.text.frontier import Frontier
 
 GONE = 499
@@ -56,8 +58,9 @@ class Answering:
         self, service: Service, asked: AnswerRequest, form: Form, prompts: int = 1
     ) -> None:
         self._service, self._asked, self._form, self._prompts = service, asked, form, prompts
-        self._end_ids = service.engine.model.card.end_ids
-        self._probabilities = asked.logprobs not in (None, False)
+        self._end_ids = () if asked.ignore_eos else service.engine.model.card.end_ids
+        self._probabilities = asked.logprobs is not None and asked.logprobs is not False
+        self._told = usage_wanted(asked)
 
     async def respond(
         self,
@@ -78,6 +81,8 @@ class Answering:
                 400, f"{len(rows)} answers at once are more than the {most} that this server "
                 "holds; ask for fewer, or several times", param="n",
             )  # fmt: skip
+        for row in rows:
+            self._check_least(row)
         job = Job(self._service, len(rows))
         places = regions or [None] * len(rows)
         answers = [
@@ -92,41 +97,60 @@ class Answering:
             found = await unless_gone(request, self._collected(job, answers))
         finally:
             job.close()
-        return Response(status_code=GONE) if found is None else json_response(found)
+        return Response(status_code=GONE) if found is None else found
+
+    def _check_least(self, row: Row) -> None:
+        """Keep end tokens out of the first ``min_tokens`` of the answer."""
+        least, room = self._asked.min_tokens or 0, len(row.canvas.open)
+        if least > room:
+            raise ApiError(
+                400, f"min_tokens={least} is more than the {room} tokens that the answer may have; "
+                "lower it or raise max_tokens", param="min_tokens",
+            )  # fmt: skip
+        row.least = least
 
     def _answer(self, job: Job, index: int, row: Row, region: tuple[int, int] | None) -> Answer:
-        stops = [self._asked.stop] if isinstance(self._asked.stop, str) else self._asked.stop or []
-        return Answer(job, index, row, Frontier(self._service.codec, self._end_ids, stops, region))
+        frontier = Frontier(
+            self._service.codec, self._end_ids, self._asked.stops(), region, row.least
+        )
+        return Answer(job, index, row, frontier)
 
-    async def _collected(self, job: Job, answers: Sequence[Answer]) -> dict[str, Any]:
+    async def _collected(self, job: Job, answers: Sequence[Answer]) -> Response:
         left = len(answers)
         while left:
             piece = await job.next()
             left -= piece.outcome is not None
             if failure := self._failure(piece):
                 raise failure
+        return await asyncio.to_thread(self._whole, answers)
+
+    def _whole(self, answers: Sequence[Answer]) -> Response:
+        """All choices. (Many long ones with their tokens take a while to spell.)"""
         choices = [
             self._form.choice(
                 answer.index,
                 answer.frontier.text,
-                self._tokens(answer, answer.frontier.text),
+                self._tokens(Spelling(answer, self._service.codec), answer.frontier.text),
                 answer.finish_reason(self._end_ids),
             )
             for answer in answers
         ]
-        return self._form.whole(choices, usage(answers, self._prompts))
+        return json_response(self._form.whole(choices, usage(answers, self._prompts)))
 
     def _failure(self, piece: Piece) -> ApiError | None:
         limit = self._service.settings.time_limit
         return failure_of(piece.outcome, limit) if piece.outcome else None
 
-    def _tokens(self, answer: Answer, text: str, done: int = 0) -> list[Token] | None:
-        return answer.tokens(self._service.codec, text, done) if self._probabilities else None
+    def _tokens(self, spelling: Spelling, text: str) -> list[Token] | None:
+        return spelling.upto(text) if self._probabilities else None
+
+    def _counted(self, chunk: dict[str, Any], answer: Answer, tokens: int) -> dict[str, Any]:
+        return {**chunk, "usage": usage_so_far(answer, tokens)} if self._told.every else chunk
 
     async def _events(self, job: Job, answers: Sequence[Answer]) -> AsyncIterator[str]:
         for answer in answers:
             if opening := self._form.opening(answer.index):
-                yield sse.data(opening)
+                yield sse.data(self._counted(opening, answer, 0))
         speakers = [self._speaker(answer) for answer in answers]
         left = len(answers)
         async for piece in sse.spoken(job.next):
@@ -140,20 +164,20 @@ class Answering:
             yield sse.data(speakers[piece.choice](piece))
             if not left:
                 break
-        if wants_usage(self._asked):
+        if self._told.end:
             yield sse.data(self._form.last(usage(answers, self._prompts)))
         yield sse.DONE
 
     def _speaker(self, answer: Answer) -> Callable[[Piece], dict[str, Any]]:
         """Turns the pieces of a choice into chunks; it remembers what was told before."""
-        text, done = "", 0
+        text, spelling = "", Spelling(answer, self._service.codec)
 
         def chunk(piece: Piece) -> dict[str, Any]:
-            nonlocal text, done
+            nonlocal text
             text += piece.text
-            tokens = self._tokens(answer, text, done)
-            done += len(tokens or ())
+            tokens = self._tokens(spelling, text)
             finish = answer.finish_reason(self._end_ids) if piece.outcome else None
-            return self._form.chunk(answer.index, piece.text, tokens, finish)
+            told = self._form.chunk(answer.index, piece.text, tokens, finish)
+            return self._counted(told, answer, piece.tokens)
 
         return chunk

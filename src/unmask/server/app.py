@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import Response
+from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 
 from unmask import __version__
@@ -16,9 +16,9 @@ from unmask.engine.engine import Engine
 from unmask.errors import UnmaskError
 from unmask.server import about, canvas, chat, completions
 from unmask.server.errors import ApiError, as_api_error
-from unmask.server.invalid import as_sentence
 from unmask.server.limits import BodyLimit, KeyCheck
 from unmask.server.page_routes import add_page
+from unmask.server.requests import CanvasRequest, ChatRequest, CompletionRequest
 from unmask.server.service import Service, service_of
 from unmask.server.settings import ServerSettings
 
@@ -62,7 +62,8 @@ def _add_layers(app: FastAPI, service: Service) -> None:
             CORSMiddleware,
             allow_origins=list(settings.cors),
             allow_methods=["GET", "POST"],
-            allow_headers=["Authorization", "Content-Type"],
+            allow_headers=["*"],  # what a page asks for is echoed; SDKs send headers of their own
+            expose_headers=["Retry-After"],
         )
 
 
@@ -77,33 +78,34 @@ def _add_errors(app: FastAPI, service: Service) -> None:
     async def known(request: Request, error: Exception) -> Response:
         return tell(request, as_api_error(error))
 
-    async def invalid(request: Request, error: Exception) -> Response:
-        assert isinstance(error, RequestValidationError)
-        return tell(request, as_sentence(error.errors(), request.headers.get("content-type")))
-
     async def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         message = f"{request.method} {request.url.path}: {error.detail}"
         headers = error.headers or {}
         return tell(request, ApiError(error.status_code, message, headers=headers))
 
-    app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http)
     for kind in (ApiError, UnmaskError, Exception):  # the last is logged as well, by uvicorn
         app.add_exception_handler(kind, known)
 
 
 def _schema(app: FastAPI, settings: ServerSettings) -> dict[str, Any]:
-    """The OpenAPI document, without the 422 that FastAPI assumes: ours is a 400."""
+    """The OpenAPI document. Bodies are read by `unmask.server.bodies`, so they are added here."""
     if app.openapi_schema is None:
         found = get_openapi(
             title=app.title, version=app.version, description=app.description, routes=app.routes
         )
         for operations in found["paths"].values():
             for operation in operations.values():
-                operation["responses"].pop("422", None)
+                operation["responses"].pop("422", None)  # FastAPI assumes it; ours is a 400
+        _, bodies = models_json_schema(
+            [(kind, "validation") for kind in (ChatRequest, CompletionRequest, CanvasRequest)],
+            ref_template="#/components/schemas/{model}",
+        )
+        parts = found.setdefault("components", {})
+        parts.setdefault("schemas", {}).update(bodies["$defs"])
         if settings.api_key is not None:
-            found["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+            parts["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
             found["security"] = [{"key": []}]
         app.openapi_schema = found
     return app.openapi_schema

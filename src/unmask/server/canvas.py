@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Annotated
 
-from fastapi import APIRouter, Body
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from unmask.decode.prompts import Infill, Prompt, canvas_of
+from unmask.decode.prompts import Infill, Prompt
 from unmask.decode.step import Row
 from unmask.engine.ticket import Outcome
 from unmask.errors import PromptError
-from unmask.server import examples, sse, watching
+from unmask.server import bodies, examples, sse, watching
 from unmask.server.errors import ApiError, as_api_error, failure_of
 from unmask.server.job import Job
-from unmask.server.preparation import merged, rows_of
+from unmask.server.preparation import before_gap, rows_of
 from unmask.server.requests import CanvasRequest
 from unmask.server.service import Service
 
@@ -29,14 +28,14 @@ def router(service: Service) -> APIRouter:
         "/v1/canvas",
         response_class=Response,
         responses=examples.answers("Events.", examples.EVENTS, "text/event-stream"),
+        openapi_extra=examples.body("CanvasRequest", examples.CANVAS),
     )
-    async def canvas(
-        asked: Annotated[CanvasRequest, Body(openapi_examples=examples.CANVAS)],
-    ) -> Response:
+    async def canvas(request: Request) -> Response:
         """Watch an answer unmask: `start`, a `commit` for every forward, `done` or `error`.
 
         Give `messages`, or a `prompt`, or either with `infill`: fixed text and lengths of gaps.
         """
+        asked = await bodies.read(request, CanvasRequest, service.engine.length)
         service.check_model(asked.model)
         row = await asyncio.to_thread(_row, service, asked)
         job = Job(service, 1)
@@ -44,7 +43,7 @@ def router(service: Service) -> APIRouter:
             job.submit(row, watching.Watcher(job, row, service.engine.model.card))
         except PromptError as error:  # other lengths were seen to before
             raise as_api_error(error, "infill") from None
-        return sse.EventStream(_events(service, asked, job, row), job.close)
+        return sse.EventStream(_events(service, job, row), job.close)
 
     return routes
 
@@ -69,25 +68,13 @@ def _row(service: Service, asked: CanvasRequest) -> Row:
                 400, "max_tokens has no meaning with infill, which brings its own length",
                 param="max_tokens",
             )  # fmt: skip
-        prompt = Infill(*asked.infill, prompt=_given(service, prompt, field))
+        before = before_gap(service, prompt, field, raw=bool(asked.raw))
+        prompt, field = Infill(*asked.infill, prompt=before), "infill"
     return rows_of(service, asked, prompt, field=field, raw=bool(asked.raw))[0]
 
 
-def _given(service: Service, prompt: Prompt, field: str) -> str | list[int]:
-    """What stands before an infill: text as it is, messages as ids."""
-    if isinstance(prompt, str):
-        return prompt
-    try:
-        canvas = canvas_of(service.engine.model, prompt, 1, raw=False)
-    except Exception as error:
-        raise as_api_error(error, field) from error
-    ids: list[int] = canvas.tokens_L[: canvas.prompt_length].tolist()
-    return ids
-
-
-async def _events(service: Service, asked: CanvasRequest, job: Job, row: Row) -> AsyncIterator[str]:
-    preset, *_ = merged(service, asked.preset, asked.overrides())
-    yield sse.event("start", watching.start(service, row, preset))
+async def _events(service: Service, job: Job, row: Row) -> AsyncIterator[str]:
+    yield sse.event("start", await asyncio.to_thread(watching.start, service, row))
     async for item in sse.spoken(job.next):
         if item is None:
             yield sse.COMMENT
@@ -97,5 +84,5 @@ async def _events(service: Service, asked: CanvasRequest, job: Job, row: Row) ->
             yield sse.event("error", failure.body())
             return
         else:
-            yield sse.event("done", watching.done(service, row, item))
+            yield sse.event("done", await asyncio.to_thread(watching.done, service, row, item))
             return

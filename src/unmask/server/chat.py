@@ -6,17 +6,17 @@ import asyncio
 import time
 import uuid
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Body, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from unmask.server import examples
-from unmask.server.answer import Token, bytes_of
+from unmask.server import bodies, examples
 from unmask.server.answering import Answering
 from unmask.server.preparation import rows_of
-from unmask.server.requests import ChatRequest, wants_usage
+from unmask.server.requests import ChatRequest, usage_wanted
 from unmask.server.service import Service
+from unmask.server.spelling import Token
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,8 @@ def _logprobs(tokens: list[Token] | None) -> dict[str, Any] | None:
     if tokens is None:
         return None
     content = [
-        {"token": text, "logprob": logprob, "bytes": bytes_of(text), "top_logprobs": []}
-        for text, logprob in tokens
+        {"token": one.text, "logprob": one.logprob, "bytes": one.bytes, "top_logprobs": []}
+        for one in tokens
     ]
     return {"content": content, "refusal": None}
 
@@ -91,23 +91,23 @@ def router(service: Service) -> APIRouter:
         "/v1/chat/completions",
         response_class=Response,
         responses=examples.answers("The answer, or a stream of it.", examples.CHAT_ANSWER),
+        openapi_extra=examples.body("ChatRequest", examples.CHAT),
     )
-    async def chat_completions(
-        request: Request, asked: Annotated[ChatRequest, Body(openapi_examples=examples.CHAT)]
-    ) -> Response:
+    async def chat_completions(request: Request) -> Response:
         """Answer a conversation.
 
         With `stream`, text arrives as server-sent events as soon as it can no longer change.
         `logprobs` are those of the forward in which a token was written. `usage` also counts
         forwards and positions.
         """
+        asked = await bodies.read(request, ChatRequest, service.engine.length)
         service.check_model(asked.model)
-        usage = wants_usage(asked)
+        told = usage_wanted(asked)
         messages = [message.plain() for message in asked.messages]
         rows = await asyncio.to_thread(
             rows_of, service, asked, messages, field="messages", raw=False, count=asked.n or 1
         )
-        form = ChatForm(service.settings.name, usage)
+        form = ChatForm(service.settings.name, told.end)
         return await Answering(service, asked, form).respond(request, rows)
 
     return routes

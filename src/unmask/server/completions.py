@@ -6,19 +6,19 @@ import asyncio
 import time
 import uuid
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Body, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from unmask.decode.step import Row
-from unmask.server import examples
-from unmask.server.answer import Token
+from unmask.server import bodies, examples
 from unmask.server.answering import Answering
 from unmask.server.errors import ApiError
 from unmask.server.preparation import gap_before, rows_of
-from unmask.server.requests import MOST_CHOICES, CompletionRequest, wants_usage
+from unmask.server.requests import MOST_CHOICES, CompletionRequest, usage_wanted
 from unmask.server.service import Service
+from unmask.server.spelling import Token
 
 Region = tuple[int, int]
 
@@ -69,15 +69,11 @@ class CompletionForm:
         return {"index": index, "text": text, "logprobs": logprobs, "finish_reason": finish}
 
     def _logprobs(self, tokens: list[Token]) -> dict[str, Any]:
-        offsets, at = [], 0
-        for token in tokens:
-            offsets.append(at)
-            at += len(token.text)
         return {
             "tokens": [token.text for token in tokens],
             "token_logprobs": [token.logprob for token in tokens],
-            "top_logprobs": [{text: sure} for text, sure in tokens] if self.best else None,
-            "text_offset": offsets,
+            "top_logprobs": [{one.text: one.logprob} for one in tokens] if self.best else None,
+            "text_offset": [token.offset for token in tokens],
         }
 
 
@@ -89,18 +85,17 @@ def router(service: Service) -> APIRouter:
         "/v1/completions",
         response_class=Response,
         responses=examples.answers("The text, or a stream of it.", examples.COMPLETION_ANSWER),
+        openapi_extra=examples.body("CompletionRequest", examples.COMPLETIONS),
     )
-    async def completions(
-        request: Request,
-        asked: Annotated[CompletionRequest, Body(openapi_examples=examples.COMPLETIONS)],
-    ) -> Response:
+    async def completions(request: Request) -> Response:
         """Go on with a text, without chat template; with `suffix`, fill the gap of `max_tokens`.
 
         With `logprobs=1` every token is told as the likeliest of its place, which it is at
         temperature 0 only.
         """
+        asked = await bodies.read(request, CompletionRequest, service.engine.length)
         service.check_model(asked.model)
-        usage = wants_usage(asked)
+        told = usage_wanted(asked)
         prompts = _prompts(asked)
         if len(prompts) * (asked.n or 1) > MOST_CHOICES:
             raise ApiError(
@@ -114,7 +109,7 @@ def router(service: Service) -> APIRouter:
                 "drawn is kept; give logprobs=0",
                 param="logprobs",
             )
-        form = CompletionForm(service.settings.name, usage, bool(asked.logprobs))
+        form = CompletionForm(service.settings.name, told.end, bool(asked.logprobs))
         return await Answering(service, asked, form, len(prompts)).respond(request, rows, regions)
 
     return routes

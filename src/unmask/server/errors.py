@@ -69,7 +69,9 @@ def json_response(
     body: Any, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
     """``body`` in ASCII: a message may quote half a character, which UTF-8 cannot hold."""
-    return Response(json.dumps(body), status, headers, media_type="application/json")
+    return Response(
+        json.dumps(body, allow_nan=False), status, headers, media_type="application/json"
+    )
 
 
 def as_api_error(error: Exception, prompt_field: str | None = None) -> ApiError:

@@ -82,6 +82,13 @@ def answers(about: str, example: Any, kind: str = "application/json") -> dict[in
     }
 
 
+def body(name: str, examples: dict[str, Any]) -> dict[str, Any]:
+    """The documented body of a route, a schema of that name."""
+    schema = {"$ref": f"#/components/schemas/{name}"}
+    content = {"application/json": {"schema": schema, "examples": examples}}
+    return {"requestBody": {"content": content, "required": True}}
+
+
 ERROR = {
     "error": {
         "message": "temperature=-1 is not allowed; give a number from 0 (greedy) to 100",

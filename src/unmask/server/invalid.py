@@ -2,39 +2,65 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
+
+from pydantic import BeforeValidator
+from pydantic_core import PydanticCustomError
 
 from unmask.server.errors import ApiError
 
-NAMES_OF_TYPES = {"str", "int", "float", "bool", "constrained-str", "dict"}
+NAMES_OF_TYPES = {"str", "int", "float", "bool", "constrained-str", "constrained-int", "dict"}
 """Pydantic adds them to a place where a field may be of several types."""
 SHOWN = 40
 
 
-def as_sentence(errors: Sequence[Any], content_type: str | None) -> ApiError:
+class _Short(reprlib.Repr):
+    """Looks at a few entries only, however large a value is."""
+
+    def repr_dict(self, given: dict[Any, Any], level: int) -> str:
+        """The first entries; the library would sort all of them."""
+        return super().repr_dict(dict(islice(given.items(), self.maxdict + 1)), level)
+
+
+def shown(value: Any) -> str:
+    """``value`` for a message, cut if it is long."""
+    text = _Short().repr(value)
+    return text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."
+
+
+def few(most: int) -> BeforeValidator:
+    """Refuses a list or object of more than ``most`` entries before any of them is looked at."""
+
+    def check(given: Any) -> Any:
+        if isinstance(given, (list, dict)) and len(given) > most:
+            counts = {"given": len(given), "most": most}
+            raise PydanticCustomError("few", "it has {given} entries; give at most {most}", counts)
+        return given
+
+    return BeforeValidator(check)
+
+
+def as_sentence(errors: Sequence[Any]) -> ApiError:
     """The error that says most: of all variants that a value is not, the one that fits furthest."""
     error = max(errors, key=lambda one: (len(one["loc"]), not one["type"].endswith("_type")))
     param = _param(error["loc"])
-    if error["type"] == "json_invalid":
-        where = f"{error['ctx']['error']} at character {error['loc'][-1]}"
-        return ApiError(400, f"the body is no JSON: {where}", code="invalid_json")
-    if not param:
-        hint = "" if "json" in (content_type or "") else " with Content-Type: application/json"
-        return ApiError(400, f"the body is no JSON object; send one{hint}", code="invalid_body")
     if error["type"] == "missing":
         return ApiError(400, f"{param} is missing", param=param, code="missing_parameter")
     if error["type"] == "extra_forbidden":
+        param = _param(error["loc"][:-1]) + f".{error['loc'][-1][:SHOWN]}"
+        param = param.removeprefix(".")
         return ApiError(400, f"{param} is unknown; drop it", param=param, code="unknown_parameter")
-    shown = repr(error.get("input"))
-    shown = shown if len(shown) <= SHOWN else shown[: SHOWN - 3] + "..."
-    return ApiError(400, f"{param}={shown} is not allowed: {error['msg']}", param=param)
+    what = f"{param}={shown(error.get('input'))}"
+    return ApiError(400, f"{what} is not allowed: {error['msg']}", param=param)
 
 
 def _param(place: Sequence[str | int]) -> str:
-    """``messages[0].content`` of ("body", "messages", 0, "content", "str")."""
+    """``messages[0].content`` of ("messages", 0, "content", "str")."""
     found = ""
-    for part in place[1:]:
+    for part in place:
         if isinstance(part, int):
             found += f"[{part}]"
         elif part in NAMES_OF_TYPES or "[" in part:

@@ -67,6 +67,9 @@ class BodyLimit:
                 body = None if _length(scope) > self._most else await self._body(receive)
         except TimeoutError:
             body, error = None, self._too_late()
+        except ConnectionError:
+            self._refused(ApiError(499, "the client left before its body was there"))
+            return
         if body is None:
             error = error or self._too_long()
             self._refused(error)
@@ -98,13 +101,17 @@ class BodyLimit:
         )
 
     async def _body(self, receive: Receive) -> bytes | None:
-        """All of it; None if it is too long."""
+        """All of it; None if it is too long.
+
+        Raises:
+            ConnectionError: the client left, so that there is nobody to answer.
+        """
         parts: list[bytes] = []
         size, more = 0, True
         while more and size <= self._most:
             message = await receive()
             if message["type"] == "http.disconnect":
-                break
+                raise ConnectionError
             part = message.get("body", b"")
             size += len(part)
             if size <= self._limit:

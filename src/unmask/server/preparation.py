@@ -7,10 +7,10 @@ from typing import Any
 
 from unmask.decode.generate import prepare
 from unmask.decode.prompts import Infill, Prompt, canvas_of
-from unmask.decode.proposal import SAMPLING, SEED, greedy
+from unmask.decode.proposal import SAMPLING, SEED, TEMPERATURE, TOP_K, TOP_P
 from unmask.decode.settings import MAX_NEW_TOKENS
 from unmask.decode.step import Row
-from unmask.server.decoding_fields import DecodingFields
+from unmask.server.decoding_fields import ALL_TOKENS, DecodingFields
 from unmask.server.errors import ApiError, as_api_error
 from unmask.server.service import Service
 
@@ -20,15 +20,20 @@ def merged(
 ) -> tuple[str | None, dict[str, Any], dict[str, Any]]:
     """Preset of a request, the server's overrides that hold beside it, and its own overrides.
 
-    Raises:
-        InputError: top_p or top_k is out of range.
+    At temperature 0 without top_p and top_k: every nucleus holds the likeliest token, so greedy
+    decoding honours them. Clients send them so (lm-eval, for one); `unmask.generate` asks back.
     """
     base = dict(service.settings.overrides)
     if preset is not None:  # lengths and sampling have nothing to do with a preset
         held = {*service.engine.model.defaults, *(option.name for option in SAMPLING)}
         base = {name: value for name, value in base.items() if name in held}
-    both = greedy({**base, **given})
-    base, own = ({n: v for n, v in part.items() if n in both} for part in (base, given))
+    both = {**base, **given}
+    dropped = set()
+    if both.get(TEMPERATURE.name, 0) == 0:
+        dropped = {TOP_P.name, TOP_K.name}
+    elif both.get(TOP_K.name) in ALL_TOKENS:
+        dropped = {TOP_K.name}
+    base, own = ({n: v for n, v in part.items() if n not in dropped} for part in (base, given))
     return preset or service.settings.preset, base, own
 
 
@@ -107,9 +112,27 @@ def gap_before(
     Raises:
         ApiError: it does not fit.
     """
+    before = before_gap(service, prompt, "prompt", raw=True)
     try:
-        one = canvas_of(service.engine.model, Infill(1, suffix, prompt=prompt), 0, raw=True)
+        one = canvas_of(service.engine.model, Infill(1, suffix, prompt=before), 0, raw=True)
     except Exception as error:
-        raise as_api_error(error, "prompt") from error
+        raise as_api_error(error, "suffix") from error
     length = answer_length(service, asked, len(one) - 1, "prompt")
-    return Infill(length, suffix, prompt=prompt)
+    return Infill(length, suffix, prompt=before)
+
+
+def before_gap(service: Service, prompt: Prompt, field: str, *, raw: bool) -> str | list[int]:
+    """What stands before a text with gaps: ids, so that what is wrong with the prompt in ``field``
+    is not taken for a fault of that text. No prompt at all is fine.
+
+    Raises:
+        ApiError: the prompt cannot be.
+    """
+    if isinstance(prompt, str) and not prompt.strip():
+        return prompt
+    try:
+        canvas = canvas_of(service.engine.model, prompt, 1, raw=raw)
+    except Exception as error:
+        raise as_api_error(error, field) from error
+    ids: list[int] = canvas.tokens_L[: canvas.prompt_length].tolist()
+    return ids

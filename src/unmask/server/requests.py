@@ -2,18 +2,59 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    model_validator,
+)
 
+from unmask.decode.settings import EARLY_STOP, LARGEST
 from unmask.server.decoding_fields import DecodingFields
 from unmask.server.errors import ApiError
-from unmask.server.unsupported import CHAT, COMPLETIONS, MESSAGE, Unsupported, without_unsupported
+from unmask.server.invalid import few
+from unmask.server.unsupported import CHAT, COMPLETIONS, MESSAGE, Unsupported, only_known
 
 MOST_CHOICES = 32
-StopString = Annotated[str, Field(min_length=1)]
-Stop = StopString | Annotated[list[StopString], Field(max_length=4)]
-Ids = list[int]
+MOST_TURNS = 2048
+"""Messages of a conversation, parts of a message, parts of an infill. OpenAI's own limit."""
+LONGEST_STOP = 1024
+"""Characters of a stop string; every end of a text is compared with every beginning of it."""
+
+
+def _kind(given: Any) -> str | None:
+    """Which of its types a value is meant to be; of a list, its first entry tells."""
+    if not isinstance(given, list):
+        return "str" if isinstance(given, str) else None
+    first = given[0] if given else ""
+    if isinstance(first, list):
+        return "list[list]"
+    return "list[str]" if isinstance(first, (str, dict)) else "list[int]"
+
+
+def _told_by(what: str) -> Discriminator:
+    return Discriminator(_kind, custom_error_type="kind", custom_error_message=f"give {what}")
+
+
+StopString = Annotated[str, Field(min_length=1, max_length=LONGEST_STOP)]
+Stop = Annotated[
+    Annotated[StopString, Tag("str")] | Annotated[list[StopString], few(4), Tag("list[str]")],
+    _told_by("text or a list of texts"),
+]
+Ids = Annotated[list[int], Field(fail_fast=True)]
+Prompts = Annotated[
+    Annotated[str, Tag("str")]
+    | Annotated[Ids, Tag("list[int]")]
+    | Annotated[list[str], Field(fail_fast=True), few(MOST_CHOICES), Tag("list[str]")]
+    | Annotated[list[Ids], Field(fail_fast=True), few(MOST_CHOICES), Tag("list[list]")],
+    _told_by("text, token ids, or a list of either"),
+]
+Gap = Annotated[int, Field(ge=1, le=LARGEST)]
+Infill = Annotated[list[str | Gap], Field(min_length=1, fail_fast=True), few(MOST_TURNS)]
 
 
 class TextPart(BaseModel):
@@ -23,6 +64,20 @@ class TextPart(BaseModel):
 
     type: Literal["text"]
     text: str
+    cache_control: dict[str, Any] | None = Field(None, description="Taken and not used.")
+    prompt_cache_breakpoint: dict[str, Any] | None = Field(None, description="Taken and not used.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _stop_at_what_is_unknown(cls, given: Any) -> Any:
+        return only_known(given, cls.model_fields)
+
+
+Content = Annotated[
+    Annotated[str, Tag("str")]
+    | Annotated[list[TextPart], Field(fail_fast=True), few(MOST_TURNS), Tag("list[str]")],
+    _told_by("text or a list of text parts"),
+]
 
 
 class ChatMessage(BaseModel):
@@ -31,18 +86,25 @@ class ChatMessage(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     role: Literal["system", "developer", "user", "assistant"]
-    content: str | list[TextPart]
+    content: Content
+    name: str | None = Field(None, description="Given to the chat template, if that has a use.")
+    cache_control: dict[str, Any] | None = Field(None, description="Taken and not used.")
 
     @model_validator(mode="before")
     @classmethod
     def _ask_for_nothing_unsupported(cls, given: Any) -> Any:
-        return without_unsupported(given, MESSAGE)
+        return only_known(given, cls.model_fields, MESSAGE)
 
     def plain(self) -> dict[str, str]:
         """As chat templates know it."""
         content = self.content
         text = content if isinstance(content, str) else "".join(part.text for part in content)
-        return {"role": "system" if self.role == "developer" else self.role, "content": text}
+        role = "system" if self.role == "developer" else self.role
+        named = {} if self.name is None else {"name": self.name}
+        return {"role": role, "content": text, **named}
+
+
+Messages = Annotated[list[ChatMessage], Field(min_length=1, fail_fast=True), few(MOST_TURNS)]
 
 
 class StreamOptions(BaseModel):
@@ -51,64 +113,112 @@ class StreamOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     include_usage: bool | None = Field(None, description="Usage in one more chunk at the end.")
+    continuous_usage_stats: bool | None = Field(
+        None, description="Usage so far in every chunk, too; with include_usage."
+    )
     include_obfuscation: Literal[False] | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _stop_at_what_is_unknown(cls, given: Any) -> Any:
+        return only_known(given, cls.model_fields)
 
-class ChatRequest(DecodingFields):
-    """The body of /v1/chat/completions."""
 
-    unsupported: ClassVar[dict[str, Unsupported]] = CHAT
+class AnswerFields(DecodingFields):
+    """What chat and completions share."""
 
-    messages: list[ChatMessage] = Field(min_length=1)
     n: int | None = Field(None, ge=1, le=MOST_CHOICES, description="Choices; i has seed + i.")
     stop: Stop | None = Field(None, description="The answer ends before the first of these.")
     stream: bool | None = None
     stream_options: StreamOptions | None = None
+    min_tokens: int | None = Field(
+        None, ge=0, le=LARGEST, description="No end token and no stop string before so many tokens."
+    )
+    ignore_eos: bool | None = Field(
+        None, description="End tokens end nothing: the answer has all of max_tokens."
+    )
+
+    def overrides(self) -> dict[str, Any]:
+        """The decoding settings that were given or follow, but for the length.
+
+        Raises:
+            ApiError: two of them contradict each other.
+        """
+        found = super().overrides()
+        if not self.ignore_eos:
+            return found
+        if found.get(EARLY_STOP.name):
+            raise ApiError(
+                400, "ignore_eos and early_stop contradict each other; give one", param="ignore_eos"
+            )
+        return {**found, EARLY_STOP.name: False}
+
+    def stops(self) -> list[str]:
+        """The stop strings."""
+        return [self.stop] if isinstance(self.stop, str) else self.stop or []
+
+
+class ChatRequest(AnswerFields):
+    """The body of /v1/chat/completions."""
+
+    unsupported: ClassVar[dict[str, Unsupported]] = CHAT
+
+    messages: Messages
     logprobs: bool | None = Field(
         None, description="Tell how sure the model was of each token when it was written."
     )
 
 
-class CompletionRequest(DecodingFields):
+class CompletionRequest(AnswerFields):
     """The body of /v1/completions."""
 
     unsupported: ClassVar[dict[str, Unsupported]] = COMPLETIONS
 
-    prompt: str | Ids | Annotated[list[str] | list[Ids], Field(max_length=MOST_CHOICES)]
+    prompt: Prompts
     suffix: str | None = Field(None, description="Text behind the answer, which fills the gap.")
-    n: int | None = Field(None, ge=1, le=MOST_CHOICES, description="Choices; i has seed + i.")
-    stop: Stop | None = Field(None, description="The answer ends before the first of these.")
-    stream: bool | None = None
-    stream_options: StreamOptions | None = None
-    logprobs: int | None = Field(None, ge=0, le=1, description="As in chat; 0 or 1.")
+    logprobs: int | None = Field(
+        None, ge=0, le=1, description="As in chat; 1 tells every token as the likeliest, too."
+    )
 
 
 class CanvasRequest(DecodingFields):
     """The body of /v1/canvas: messages or a prompt, and perhaps an answer with gaps."""
 
-    messages: list[ChatMessage] | None = Field(None, min_length=1)
+    messages: Messages | None = None
     prompt: str | None = Field(None, description="Put through the chat template, unless raw.")
     raw: bool | None = Field(None, description="Leave the chat template away.")
-    infill: list[str | int] | None = Field(
-        None, min_length=1, description="Fixed text and lengths of gaps, in order."
-    )
+    infill: Infill | None = Field(None, description="Fixed text and lengths of gaps, in order.")
 
 
 AnswerRequest = ChatRequest | CompletionRequest
 
 
-def wants_usage(asked: AnswerRequest) -> bool:
-    """Whether a stream is to end with the counts.
+class Told(NamedTuple):
+    """When a stream tells the counts: in a chunk of their own at the ``end``, in ``every`` one."""
+
+    end: bool = False
+    every: bool = False
+
+
+def usage_wanted(asked: AnswerRequest) -> Told:
+    """When a stream is to tell the counts.
 
     Raises:
-        ApiError: options of a stream without a stream.
+        ApiError: options that say something without a stream, or without another one.
     """
-    if asked.stream_options is None:
-        return False
+    options = asked.stream_options
+    if options is None or not (options.include_usage or options.continuous_usage_stats):
+        return Told()
     if not asked.stream:
         raise ApiError(
             400,
             "stream_options has no meaning without a stream; give stream=true or drop it",
             param="stream_options",
         )
-    return bool(asked.stream_options.include_usage)
+    if not options.include_usage:
+        raise ApiError(
+            400,
+            "continuous_usage_stats has no meaning without include_usage; give include_usage=true",
+            param="stream_options.continuous_usage_stats",
+        )
+    return Told(end=True, every=bool(options.continuous_usage_stats))

@@ -6,10 +6,13 @@ then the process ends with 0. The second ends it at once.
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import os
 import socket
 import threading
 from collections.abc import Callable
+from functools import partial
 from types import FrameType
 
 import uvicorn
@@ -17,6 +20,7 @@ from fastapi import FastAPI
 
 from unmask.engine.engine import Engine
 from unmask.errors import InputError
+from unmask.server.connections import Connection, Lobby, free_descriptors
 
 KEPT = 75
 """Seconds that an idle connection is kept. More than the pools of clients keep theirs (httpx 5,
@@ -48,28 +52,51 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 class Server(uvicorn.Server):
-    """uvicorn, but for signals. ``listening`` is called once requests are taken."""
+    """uvicorn, but for signals, and for clients that do not say what they want within ``seconds``.
+    ``listening`` is called once requests are taken."""
 
     def __init__(
-        self, app: FastAPI, engine: Engine, drain: float, listening: Callable[[], None]
+        self,
+        app: FastAPI,
+        engine: Engine,
+        drain: float,
+        seconds: float,
+        listening: Callable[[], None],
     ) -> None:
+        lobby = Lobby(seconds, free_descriptors())
         super().__init__(
             uvicorn.Config(
                 app,
-                http="h11",  # limits the head of a request to 64 KiB; httptools does not
+                # h11 limits the head of a request to 64 KiB; httptools does not.
+                http=partial(Connection, lobby),  # type: ignore[arg-type]  # a class is meant
+                backlog=lobby.backlog,
                 log_level="warning",
                 access_log=False,
                 timeout_keep_alive=KEPT,
-                timeout_graceful_shutdown=FLUSH,
+                timeout_graceful_shutdown=2 * FLUSH,
             )
         )
         self._engine, self._drain, self._listening = engine, drain, listening
         self._closing = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to listen."""
+        """Begin to listen. What is there by now stays: the collector need not look through a model
+        again, which takes it long enough to hold up everybody, whenever somebody sends much."""
+        gc.collect()
+        gc.freeze()
         await super().startup(sockets)
         self._listening()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End. Whoever does not take its answer within `FLUSH` is cut off; uvicorn would cancel
+        what is under way, and print where it was."""
+        asyncio.get_running_loop().call_later(FLUSH, self._cut)
+        await super().shutdown(sockets)
+
+    def _cut(self) -> None:
+        for connection in list(self.server_state.connections):
+            if connection.transport is not None:
+                connection.transport.abort()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """A signal. (uvicorn's own way raises it again in the end: no exit code of 0.)"""

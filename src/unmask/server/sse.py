@@ -20,7 +20,7 @@ HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 def data(body: Any) -> str:
     """An event without a name. In ASCII: many clients end a line at U+2028 or U+0085."""
-    return f"data: {json.dumps(body)}\n\n"
+    return f"data: {json.dumps(body, allow_nan=False)}\n\n"
 
 
 def event(name: str, body: Any) -> str:

@@ -10,18 +10,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from unmask.canvas.canvas import Canvas
-from unmask.text.tokenizer import TextCodec
-
-HALF = "\ufffd"
-"""How a tokenizer shows bytes that are no whole character yet."""
+from unmask.text.tokenizer import HALF, TextCodec
 
 
 class Frontier:
     """Gives out an answer piece by piece.
 
-    ``region``: the positions that count, None for all behind the prompt. ``text``: all that has
-    been given out. ``stopped``: a stop string was met, ``text`` ends before it. ``tokens``: up to
-    and including the end token, or the one that completed the stop string, or else the last.
+    ``region``: the positions that count, None for all behind the prompt. ``least``: a stop string
+    counts once it reaches beyond so many tokens. ``text``: all that has been given out.
+    ``stopped``: a stop string was met, ``text`` ends before it. ``tokens``: up to and including the
+    end token, or the one that completed the stop string, or else the last.
     """
 
     def __init__(
@@ -30,10 +28,11 @@ class Frontier:
         end_ids: tuple[int, ...],
         stops: Sequence[str] = (),
         region: tuple[int, int] | None = None,
+        least: int = 0,
     ) -> None:
         self._codec, self._end_ids = codec, end_ids
         self._stops = tuple(stop for stop in stops if stop)
-        self._region = region
+        self._region, self._least = region, least
         self._seen = -1
         self.text = ""
         self.stopped = False
@@ -56,7 +55,7 @@ class Frontier:
         if self._end_ids and ids and ids[-1] in self._end_ids:
             ids = ids[:-1]
         whole = self._codec.decode(ids)
-        met = [at for at in (whole.find(stop) for stop in self._stops) if at >= 0]
+        met = self._met(ids, whole)
         if met:
             self.stopped = True
             self.tokens = self._completed(ids, before)
@@ -66,6 +65,14 @@ class Frontier:
         new = whole[len(self.text) :]
         self.text += new
         return new
+
+    def _met(self, ids: list[int], whole: str) -> list[int]:
+        """Where stop strings begin that count."""
+        if len(ids) <= self._least:
+            return []
+        free = len(self._codec.decode(ids[: self._least])) + 1 if self._least else 0
+        begins = (whole.find(stop, max(0, free - len(stop))) for stop in self._stops)
+        return [at for at in begins if at >= 0]
 
     def _final(self, canvas: Canvas) -> list[int]:
         """Ids before the first mask, up to and including the first end token."""
@@ -81,8 +88,7 @@ class Frontier:
     def _completed(self, ids: list[int], before: int) -> int:
         """How many tokens it took to complete a stop string; more than ``before``."""
         for count in range(max(before, 1), len(ids)):
-            text = self._codec.decode(ids[:count])
-            if any(stop in text for stop in self._stops):
+            if self._met(ids[:count], self._codec.decode(ids[:count])):
                 return count
         return len(ids)
 

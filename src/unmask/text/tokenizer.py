@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,17 @@ QWEN2_SPLIT = (
     r"|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 """How Qwen2 (and so Dream) cuts text before merging."""
+HALF = "\ufffd"
+"""How a tokenizer shows bytes that are no whole character."""
+LONG = 2048
+"""Characters that are encoded at once. Longer texts are encoded while other threads go on."""
+BYTE = re.compile(r"<0x([0-9A-F]{2})>")
+"""How a token of one byte is written by tokenizers that know whole characters otherwise."""
+PRINTED = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+BYTES = {chr(byte): byte for byte in PRINTED} | {
+    chr(0x100 + at): byte for at, byte in enumerate(sorted({*range(0x100)} - {*PRINTED}))
+}
+"""Letters that stand for bytes in tokenizers that know bytes only (GPT-2's way)."""
 
 
 class TextCodec:
@@ -27,11 +39,12 @@ class TextCodec:
         self._tokenizer = tokenizer
         self.settings = settings
 
-    def encode(self, text: str, *, plain: bool) -> list[int]:
+    def encode(self, text: str, *, plain: bool, most: int | None = None) -> list[int]:
         """Ids of ``text``; ``plain`` lets the tokenizer add its begin-of-text, if it has one.
 
         Raises:
-            PromptError: ``text`` holds half a character (a lone surrogate).
+            PromptError: ``text`` holds half a character (a lone surrogate), or its beginning has
+                more than ``most`` ids.
         """
         try:
             text.encode("utf-8")
@@ -39,12 +52,52 @@ class TextCodec:
             raise PromptError(
                 f"the text {text[:40]!r} is no valid Unicode; give it in UTF-8"
             ) from None
-        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=plain).ids
+        if most is not None:
+            self._check_length(text, most)
+        if len(text) <= LONG:
+            ids: list[int] = self._tokenizer.encode(text, add_special_tokens=plain).ids
+            return ids
+        # Of the library's calls those for batches alone let other threads run meanwhile.
+        [found] = self._tokenizer.encode_batch_fast([text], add_special_tokens=plain)
+        ids = found.ids
         return ids
+
+    def _check_length(self, text: str, most: int) -> None:
+        """Megabytes are not encoded to find that they are too long: beginnings of them are. Where
+        one is cut its last word may fall into other tokens, so twice ``most`` have to be there."""
+        size = max(LONG, 8 * most)
+        while size < len(text):
+            count = len(self.encode(text[:size], plain=False))
+            if count > 2 * most:
+                raise PromptError(
+                    f"the text of {len(text)} characters is too long: its first {size} are {count} "
+                    f"tokens already, and {most} fit; shorten it"
+                )
+            size *= 4
 
     def decode(self, ids: Sequence[int], *, keep_special: bool = False) -> str:
         """Text of ``ids``, without special tokens unless they are asked for."""
         return self._tokenizer.decode(list(ids), skip_special_tokens=not keep_special)
+
+    def piece(self, token: int, *, first: bool) -> tuple[str, bytes]:
+        """What one token adds to a text, as text and as bytes; the ``first`` may lose its space.
+
+        Of a part of a character the text is a placeholder, and the bytes are its own.
+        """
+        text = self.decode([token], keep_special=True)
+        if HALF in text:
+            return text, self._bytes(token, text)
+        if not first:
+            text = self.decode([token, token], keep_special=True)[len(text) :]
+        return text, text.encode()
+
+    def _bytes(self, token: int, text: str) -> bytes:
+        spelled = self._tokenizer.id_to_token(token) or ""
+        if one := BYTE.fullmatch(spelled):
+            return bytes([int(one[1], 16)])
+        if all(letter in BYTES for letter in spelled):
+            return bytes(BYTES[letter] for letter in spelled)
+        return text.encode()
 
     def id_of(self, token: str) -> int | None:
         """The id of one token, None if there is no such token."""
