@@ -74,7 +74,7 @@ def test_a_new_strategy_is_asked_block_by_block():
         ({"strategy": "per_block", "threshold": 0.9}, "threshold", "which reads most, floor"),
         ({"most": 2}, "most", "use strategy=per_block, or drop most"),
         ({"strategy": "margin", "most": 2}, "most", "strategy='margin', which reads steps"),
-        ({"mots": 2}, "mots", "did you mean 'most'"),
+        ({"mots": 2}, "option", "did you mean 'most'"),
     ],
     ids=str,
 )
@@ -235,7 +235,12 @@ def named(path):
 
 
 def test_every_option_of_a_part_is_declared():
-    used = {o.name for own in options.declared().values() for part in own.values() for o in part}
+    used = {
+        o.name
+        for own in options.declared().values()
+        for part in own.values()
+        for o in part.values()
+    }
     assert used == parts().keys()
 
 

@@ -18,7 +18,6 @@ from rich.progress import (
 from unmask.cli import harness, options, points, workers
 from unmask.cli.screen import Screen
 from unmask.cluster.spread import Spread
-from unmask.decode.options import table
 from unmask.decode.settings import whole_number
 from unmask.errors import InputError
 from unmask.evaluate import examples as tasks
@@ -28,7 +27,7 @@ from unmask.evaluate.journal import Journal, opened
 from unmask.evaluate.questions import ask
 from unmask.evaluate.record import Record
 from unmask.evaluate.run import Contestant
-from unmask.evaluate.sweep import Kind, combinations
+from unmask.evaluate.sweep import combinations
 from unmask.evaluate.task import Example, Task
 from unmask.models.loading import Model, find_folder
 
@@ -101,7 +100,7 @@ def run(arguments: argparse.Namespace) -> None:
         return
     harness.refuse(arguments)
     chosen = _tasks(arguments)
-    swept = combinations(arguments.sweep, _kinds())
+    swept = combinations(arguments.sweep)
     questions = _questions(arguments, chosen)
     chosen = [task for task in chosen if task.name in questions]
     out = arguments.out or OUT
@@ -175,17 +174,6 @@ def _questions(arguments: argparse.Namespace, chosen: list[Task]) -> dict[str, l
                 raise
             Screen(stderr=True).print(f"left out: {error}", soft_wrap=True, markup=False)
     return found
-
-
-def _kinds() -> dict[str, Kind]:
-    """What reads the values of the options that can be swept."""
-    return {name: _switch if entry.kind is bool else entry.kind for name, entry in table().items()}
-
-
-def _switch(typed: str) -> bool:
-    if typed.lower() not in ("true", "false"):
-        raise ValueError("give true or false")
-    return typed.lower() == "true"
 
 
 def _contestant(arguments: argparse.Namespace, model: Model, swept: dict[str, Any]) -> Contestant:

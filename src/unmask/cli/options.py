@@ -8,6 +8,7 @@ from typing import Any
 
 from unmask.decode import policy, presets
 from unmask.decode.options import Entry, table
+from unmask.decode.proposal import SAMPLING
 from unmask.decode.saved import read_settings
 from unmask.errors import InputError
 from unmask.evaluate.examples import tasks
@@ -55,17 +56,17 @@ def add_decoding(parser: argparse.ArgumentParser) -> None:
         "--settings", type=Path, metavar="FILE", help="a settings file, as unmask tune writes it"
     )
     group.add_argument("--preset", metavar="NAME", help=known)
-    for entry in table().values():
-        if entry.group == "decoding":
+    drawn = {option.name for option in SAMPLING}
+    for name, entry in table().items():
+        if name not in drawn:
             add_option(group, entry)
 
 
 def add_sampling(parser: argparse.ArgumentParser) -> None:
     """--temperature and what belongs to it."""
     group = parser.add_argument_group("sampling")
-    for entry in table().values():
-        if entry.group == "sampling":
-            add_option(group, entry)
+    for option in SAMPLING:
+        add_option(group, table()[option.name])
 
 
 def add_option(group: Any, entry: Entry) -> None:

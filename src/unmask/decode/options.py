@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
+from types import ModuleType
 from typing import Any, NamedTuple
 
 from unmask import catalogue
@@ -24,17 +25,16 @@ KINDS = {
 EVERYBODY = (*GENERAL, *SAMPLING)
 """What is read whichever parts are chosen."""
 QUESTIONS = {"schedule": "where to write", "cache": "what to keep", "strategy": "what to believe"}
-Declared = Mapping[str, Mapping[str, tuple[Option[Any], ...]]]
-"""Kind -> name of a part -> its options."""
+Uses = Mapping[str, Option[Any]]
+Declared = Mapping[str, Mapping[str, Uses]]
+"""Kind -> name of a part -> its options by their names."""
 
 
 class Entry(NamedTuple):
-    """An option as the faces show it: ``uses`` holds who declares it, and as what. ``group``:
-    decoding or sampling."""
+    """An option as the faces show it: ``uses`` holds who declares it, and as what."""
 
     name: str
     kind: type
-    group: str
     uses: tuple[tuple[str, Option[Any]], ...]
 
     @property
@@ -50,6 +50,18 @@ class Entry(NamedTuple):
     def range(self) -> str:
         """What may be given, in words."""
         return ", or ".join(dict.fromkeys(option.range for _, option in self.uses))
+
+    def read(self, typed: str) -> Any:
+        """The value that was typed.
+
+        Raises:
+            ValueError: it is none.
+        """
+        if self.kind is not bool:
+            return self.kind(typed)
+        if typed.lower() not in ("true", "false"):
+            raise ValueError("give true or false")
+        return typed.lower() == "true"
 
     def check(self, value: Any) -> None:
         """Nothing, if one of those who read it may be given ``value``.
@@ -68,11 +80,13 @@ class Entry(NamedTuple):
 
 def declared() -> Declared:
     """Every part that there is, with its options."""
+
+    def uses(module: ModuleType) -> Uses:
+        return {option.name: option for option in module.OPTIONS}
+
     return {
-        kind: {
-            name: import_module(f"{package}.{name}").OPTIONS for name in catalogue.names(package)
-        }
-        for kind, package in KINDS.items()
+        kind: {name: uses(import_module(f"{home}.{name}")) for name in catalogue.names(home)}
+        for kind, home in KINDS.items()
     }
 
 
@@ -81,19 +95,13 @@ def table() -> dict[str, Entry]:
     parts = declared()
     uses: dict[str, list[tuple[str, Option[Any]]]] = {}
     for kind, about in QUESTIONS.items():
-        known = ", ".join(parts[kind])
-        uses[kind] = [("", Option(kind, str, None, f"{about}: {known}"))]
-    for kind in KINDS:
-        for part, own in parts[kind].items():
-            for option in own:
-                uses.setdefault(option.name, []).append((part, option))
-    general = {option.name: [("", option)] for option in EVERYBODY}
-    assert not general.keys() & uses.keys(), "an option of a part has a general option's name"
-    sampling = {option.name for option in SAMPLING}
-    found = {}
-    for name, by in {**uses, **general}.items():
-        kinds = {option.kind for _, option in by}
-        assert len(kinds) == 1, f"{name} is declared as {kinds}"
-        group = "sampling" if name in sampling else "decoding"
-        found[name] = Entry(name, kinds.pop(), group, tuple(by))
-    return found
+        told = f"{about}: {', '.join(parts[kind])}"
+        uses[kind] = [("", Option(kind, str, None, told))]
+    for part, option in ((p, o) for own in parts.values() for p in own for o in own[p].values()):
+        uses.setdefault(option.name, []).append((part, option))
+    for option in EVERYBODY:
+        assert option.name not in uses, f"{option.name} is a general option"
+        uses[option.name] = [("", option)]
+    for name, by in uses.items():
+        assert len({option.kind for _, option in by}) == 1, f"{name} has several types"
+    return {name: Entry(name, by[0][1].kind, tuple(by)) for name, by in uses.items()}

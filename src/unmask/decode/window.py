@@ -62,39 +62,32 @@ class Schedule(Protocol):
         ...
 
 
-def window_of(canvas: Canvas, edges: tuple[int, ...], unseen: int = 0) -> Window:
+def window_of(canvas: Canvas, edges: tuple[int, ...], sight: int | None = None) -> Window:
     """The window of the blocks with these ``edges``.
 
-    The last ``unseen`` positions are left out of the forward, but never given text: what stands
-    behind a gap belongs to the question.
+    ``sight``: how many positions behind them are fed, None for all. Text that is given is fed in
+    any case: what stands behind a gap belongs to the question.
     """
-    start, stop = edges[0], edges[-1]
+    start, stop, end = edges[0], edges[-1], len(canvas)
     before = canvas.born_L[canvas.prompt_length : start]
     eligible = np.flatnonzero(canvas.born_L[start:stop] == MASKED) + start
-    reach = max(len(canvas) - unseen, canvas.given)
+    reach = end if sight is None else max(min(stop + sight, end), canvas.given)
     return Window(eligible, edges, int(before.max(initial=0)), reach)
 
 
-def horizon_of(settings: Settings, card: Card) -> int | None:
-    """The horizon that is asked for.
+def sight_of(settings: Settings, card: Card) -> int | None:
+    """The horizon in positions.
 
     Raises:
-        InputError: the model has none to look at.
+        InputError: the model sees none.
     """
     horizon = settings[HORIZON]
-    if horizon is not None and card.span is not None:
-        raise InputError(
-            f"{HORIZON.name}={horizon} has no meaning for {card.name!r}, which sees nothing "
-            "behind its own block",
-            field=HORIZON.name,
-            given=horizon,
-            hint="drop it",
-        )
-    return horizon
-
-
-def beyond(canvas: Canvas, stop: int, block_length: int, horizon: int | None) -> int:
-    """How many positions lie more than ``horizon`` blocks behind ``stop``; None: 0."""
     if horizon is None:
-        return 0
-    return max(0, len(canvas) - stop - horizon * block_length)
+        return None
+    if card.span is not None:
+        told = f"{HORIZON.name}={horizon} has no meaning for {card.name!r}, which sees nothing"
+        hint = f"drop {HORIZON.name}"
+        raise InputError(
+            f"{told} behind its own block", field=HORIZON.name, given=horizon, hint=hint
+        )
+    return horizon * settings[BLOCK_LENGTH]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import math
+from collections.abc import Collection
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -21,6 +22,7 @@ from unmask.server.errors import ApiError, as_api_error
 from unmask.server.invalid import SHOWN, few, shown
 from unmask.server.unsupported import Unsupported, only_known
 
+LENGTHS = ("max_tokens", "max_completion_tokens", MAX_NEW_TOKENS.name)
 ALL_TOKENS = (0, -1)
 """What top_k may be besides a number of tokens; vLLM's words."""
 TYPES = {int: "integer", float: "number", bool: "boolean", str: "string"}
@@ -63,7 +65,7 @@ class DecodingFields(BaseModel):
         found = only_known(given, known, cls.unsupported)
         for name, value in found.items() if isinstance(found, dict) else ():
             if name not in known:
-                raise _unknown(name, sorted(known))
+                raise _unknown(name, known)
             if name not in fields and value is not None:
                 _check(options[name], value)
         return found
@@ -80,12 +82,7 @@ class DecodingFields(BaseModel):
         Raises:
             ApiError: two names of it say different things.
         """
-        ours = (self.model_extra or {}).get(MAX_NEW_TOKENS.name)
-        found = {
-            "max_tokens": self.max_tokens,
-            "max_completion_tokens": self.max_completion_tokens,
-            MAX_NEW_TOKENS.name: ours,
-        }
+        found = {name: getattr(self, name, None) for name in LENGTHS}
         given = {name: value for name, value in found.items() if value is not None}
         if len(set(given.values())) > 1:
             names = " and ".join(given)
@@ -108,9 +105,8 @@ def _check(entry: Entry, value: Any) -> None:
         raise as_api_error(error) from None
 
 
-def _unknown(name: str, known: list[str]) -> ApiError:
-    param = name[:SHOWN]
-    near = difflib.get_close_matches(param, known, n=1)
+def _unknown(name: str, known: Collection[str]) -> ApiError:
+    near = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {near[0]}?" if near else "drop it"
-    message = f"{param} is unknown; {hint}"
-    return ApiError(400, message, param=param, code="unknown_parameter")
+    told = f"{name[:SHOWN]} is unknown; {hint}"
+    return ApiError(400, told, param=name[:SHOWN], code="unknown_parameter")

@@ -12,15 +12,7 @@ from dataclasses import dataclass
 
 from unmask.canvas.canvas import MASKED, Canvas
 from unmask.decode.settings import Card, Option, Settings
-from unmask.decode.window import (
-    BLOCK_LENGTH,
-    HORIZON,
-    Schedule,
-    Window,
-    beyond,
-    horizon_of,
-    window_of,
-)
+from unmask.decode.window import BLOCK_LENGTH, HORIZON, Schedule, Window, sight_of, window_of
 
 ROUNDING = 1e-9
 
@@ -29,12 +21,12 @@ ROUNDING = 1e-9
 class Pipelined:
     """Blocks of ``length`` positions; the next one enters at ``share`` of the last one's tokens.
 
-    ``horizon``: how many blocks of masks behind the last open one are fed; None: all.
+    ``sight``: how many positions behind the last open block are fed; None: all.
     """
 
     length: int
     share: float
-    horizon: int | None
+    sight: int | None
     ahead = True
 
     def __call__(self, canvas: Canvas) -> Window:
@@ -53,8 +45,7 @@ class Pipelined:
             # Fixed text, born at 0, is nobody's progress.
             if masked and asked - masked < self.share * asked - ROUNDING:
                 break
-        unseen = beyond(canvas, edges[-1], length, self.horizon)
-        return window_of(canvas, tuple(edges), unseen)
+        return window_of(canvas, tuple(edges), self.sight)
 
 
 SHARE = Option(
@@ -67,4 +58,4 @@ OPTIONS = (BLOCK_LENGTH, SHARE, HORIZON)
 def build(settings: Settings, card: Card) -> Schedule:
     """The schedule; the share's default is d3LLM's."""
     settings.fit("schedule", card, fits=not card.causal)
-    return Pipelined(settings[BLOCK_LENGTH], settings[SHARE], horizon_of(settings, card))
+    return Pipelined(settings[BLOCK_LENGTH], settings[SHARE], sight_of(settings, card))
