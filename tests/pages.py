@@ -35,7 +35,7 @@ SHOWN = ("text", "json", "toml")
 MARK = re.compile(r"<!-- (not run: \w.*|keeps running|printed) -->\n?")
 PARTS = ("src", "docs", "recipes", "examples", "benchmarks", "tests", "pyproject.toml", "README.md")
 PORT = re.compile(r"\b8000\b")
-TOOLS = {"python": "", "pytest": "-m pytest", "unmask": "-m unmask", "ruff": "-m ruff"}
+TOOLS = {"python": "", "pytest": "-m pytest", "unmask": "-m unmask"}
 PATIENCE = 300.0
 
 
@@ -125,7 +125,7 @@ class Place:
                 self._run(["bash", "-euo", "pipefail", "-c", code])
         elif block.language in PROGRAMS:
             self.program += code
-            self._run([sys.executable, "-W", "error", "-c", self.program])
+            self._run([sys.executable, "-c", self.program])
 
     def _run(self, command: list[str]) -> None:
         with self._process(command, self.folder / "printed") as process:

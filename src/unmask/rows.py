@@ -6,6 +6,8 @@ import gzip
 import json
 import zlib
 from collections.abc import Iterator
+from decimal import Decimal
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,16 @@ def read(path: Path) -> Iterator[Row]:
         yield row
     if empty:
         raise InputError(f"{path} is empty; write one JSON object a line")
+
+
+def number_text(value: object) -> str | None:
+    """A number as people write it: 18.0, as a column with gaps has it, is 18. None for anything
+    else, a truth value and NaN among it."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
+        return None
+    if value != value or value in (inf, -inf):
+        return None
+    return str(int(value)) if value == int(value) else str(value)
 
 
 def _lines(path: Path) -> Iterator[Row]:

@@ -1,15 +1,18 @@
-"""What stops the gate: licences, vulnerabilities; and the container starts what the package has."""
+"""What stops the gate: pins, licences, vulnerabilities, warnings; and what the container starts."""
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import audit
 import licences
+import pins
 import pytest
 
 from serving import serving
@@ -17,6 +20,94 @@ from unmask.cli.main import parser
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
+
+
+LOCK = tomllib.loads((ROOT / "uv.lock").read_text())["package"]
+LOCKED = {(one["name"], one["version"]) for one in LOCK if one["name"] != "unmask"}
+PINNED = re.findall(
+    r"^([\w.-]+)==([^ \n]+)", (ROOT / "pins" / "packages.txt").read_text(), re.MULTILINE
+)
+README = (ROOT / "README.md").read_text()
+
+
+def test_every_pin_is_in_the_lock_and_the_other_way_round():
+    assert set(PINNED) == LOCKED
+
+
+def test_torch_is_pinned_once_for_both_builds():
+    [locked] = [version for name, version in LOCKED if name == "torch"]
+    for build in ("cpu", "cuda"):
+        text = (ROOT / "pins" / f"{build}.txt").read_text()
+        assert set(re.findall(r"^torch==([\d.]+)", text, re.MULTILINE)) == {locked}
+    assert "nvidia" not in (ROOT / "pins" / "cpu.txt").read_text()
+
+
+def test_pins_that_say_something_else_than_the_lock_are_named(monkeypatch, tmp_path, capsys):
+    (tmp_path / "pins").mkdir()
+    monkeypatch.setattr(pins, "ROOT", tmp_path)
+    monkeypatch.setattr(pins, "exported", lambda: "torch==2.99.0\n")
+    assert pins.main(["--write"]) == 0
+    assert pins.main([]) == 0
+    monkeypatch.setattr(pins, "exported", lambda: "torch==2.99.1\n")
+    assert pins.main([]) == 1
+    assert "pins/packages.txt is not what uv.lock says" in capsys.readouterr().out
+
+
+def asked_for(extra):
+    """The packages that an extra of ours brings, by the lock; extras of others aside."""
+    [own] = [one for one in LOCK if one["name"] == "unmask"]
+    wanted = [*own["dependencies"], *own["optional-dependencies"][extra]]
+    found, known = set(), {one["name"]: one for one in LOCK}
+    while wanted:
+        name = wanted.pop()["name"]
+        if name not in found:
+            found.add(name)
+            wanted.extend(known[name].get("dependencies", ()))
+    return found
+
+
+def test_the_first_command_brings_no_tools_of_developers():
+    first, second = re.findall(r"^(?:python3|\.venv/bin/pip) .*$", README, re.MULTILINE)[:2]
+    assert '-r pins/cpu.txt && .venv/bin/pip install -c pins/packages.txt -e ".[serve]"' in first
+    assert second == ('.venv/bin/pip install -c pins/packages.txt -e ".[test]" && .venv/bin/pytest')
+    heavy = {"pytest", "hypothesis", "ruff", "mypy", "ray", "lm-eval", "transformers", "mkdocs"}
+    assert not heavy & asked_for("serve")
+    assert heavy - {"ruff", "mypy", "mkdocs"} <= asked_for("test")
+
+
+@pytest.mark.parametrize(
+    ("written", "status", "told"),
+    [
+        ("def f():\n    warnings.warn('ours', RuntimeWarning)", 1, "RuntimeWarning: ours"),
+        ("def f():\n    warnings.warn('ours')", 1, "UserWarning: ours"),
+        ("def f():\n    theirs.warn('theirs', UserWarning)", 0, "UserWarning: theirs"),
+        ("def f():\n    theirs.old()", 0, "DeprecationWarning: old() goes"),
+    ],
+)
+def test_only_what_our_modules_do_wrong_fails_a_test(tmp_path, written, status, told):
+    """A module of ours, one of somebody else's, and the settings of this repository."""
+    (tmp_path / "theirs.py").write_text(
+        "import warnings\n\ndef warn(*what):\n    warnings.warn(*what)\n\n"
+        "def old():\n    warnings.warn('old() goes', DeprecationWarning, stacklevel=2)\n"
+    )
+    (tmp_path / "ours.py").write_text(
+        f"import warnings, theirs\n__name__ = 'unmask.x'\n{written}\n"
+    )
+    (tmp_path / "test_it.py").write_text("import ours\n\ndef test_it():\n    ours.f()\n")
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]
+    filters = "".join(f"    {one}\n" for one in settings["ini_options"]["filterwarnings"])
+    (tmp_path / "pytest.ini").write_text(f"[pytest]\nfilterwarnings =\n{filters}")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
+    done = subprocess.run(
+        command, check=False, capture_output=True, text=True, cwd=tmp_path, env=quiet()
+    )
+    assert done.returncode == status, done.stdout
+    assert told in done.stdout
+
+
+def quiet():
+    """No settings of pytest's from outside."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,57 @@ def test_questions_and_answers(tiny, tmp_path):
     assert taken(tiny, entries, tmp_path)[0] == [], "a second time there is nothing to do"
 
 
+@pytest.mark.parametrize(
+    ("key", "correct"),
+    [
+        (1200, 1), (1200.0, 1), (1200.5, 0), (1201, 0), (-1200, 0), ("1200", 1), ("7", 0),
+        (None, -1), ("", -1), (" ", -1), (float("nan"), -1),
+    ],
+)  # fmt: skip
+def test_a_key_is_text_or_a_number(tiny, tmp_path, key, correct):
+    entry = {"question": "Who?", "llm_response": r"So \boxed{1,200}.", "gt_answer": key}
+    [sample], _ = taken(tiny, [entry], tmp_path)
+    assert sample.correct == correct
+
+
+def test_is_correct_counts_in_every_layout(tiny, tmp_path):
+    mask, end = tiny.card.mask_id, tiny.card.end_ids[0]
+    states = {"prompt_ids": [5], "trajectory": states_of([5], [50, end], [1, 2], mask)}
+    words = {"prompt": "Who?", "answer": "Mia"}
+    said = [True, False, 1, 0, 1.0, None, float("nan")]
+    for layout in (states, words):
+        entries = [layout | {"is_correct": one} for one in said]
+        samples, _ = taken(tiny, entries, tmp_path / str("answer" in layout))
+        assert [one.correct for one in samples] == [1, 0, 1, 0, 1, -1, -1]
+
+
+def test_rows_of_both_layouts_and_numbers_for_answers(tiny, tmp_path):
+    """As a table has them, with every column in every row."""
+    columns = ("prompt", "answer", "question", "llm_response", "gt_answer", "trajectory")
+    entries = [
+        {"prompt": "Who?", "answer": 12}, {"prompt": "Who?", "answer": 12.0},
+        {"question": "Who?", "llm_response": 12, "gt_answer": 12},
+        {"prompt": "Who?", "answer": "12"}, {"prompt": "Who?", "answer": 0.5},
+    ]  # fmt: skip
+    samples, _ = taken(tiny, [dict.fromkeys(columns) | one for one in entries], tmp_path)
+    texts = [one.tokens_L[one.prompt_length :][: one.counted].tolist() for one in samples]
+    assert [tiny.codec.decode(one) for one in texts] == ["12", "12", "12", "12", "0.5"]
+    assert [one.correct for one in samples] == [-1, -1, 0, -1, -1], "a key wants a box"
+
+
+def test_the_mask_token_is_nothing_to_learn(tiny, tmp_path):
+    mask = tiny.codec.decode([tiny.card.mask_id], keep_special=True)
+    end = tiny.codec.decode([tiny.card.end_ids[0]], keep_special=True)
+    answers = ["Mia", f"Mia {mask} Tom", mask, f"Mia{end}{mask}", f"Mia{end} and more"]
+    entries = [{"prompt": f"Say {mask}", "answer": one} for one in answers]
+    samples, refused = taken(tiny, entries, tmp_path)
+    assert [one.index for one in samples] == [0, 3, 4]
+    assert (refused.masked, refused.long) == (2, 0)
+    for one in samples:  # what stands behind the end is no part of the answer
+        assert one.tokens_L.tolist() == samples[0].tokens_L.tolist()
+        assert one.counted == samples[0].counted
+
+
 def test_fields_of_other_names(tiny, tmp_path):
     how = Import(24, templated=False, prompt="problem", answer="solution")
     entry = {"problem": "Who?", "solution": "Mia", "prompt": "x", "answer": "y"}
@@ -93,6 +144,13 @@ def test_all_states_become_births(tiny, tmp_path):
     [
         ({"text": "x"}, "row 1: it needs prompt and answer"),
         ({"prompt": 3, "answer": "x"}, "row 1: it needs prompt and answer"),
+        ({"prompt": "x", "answer": None}, "row 1: it needs prompt and answer"),
+        ({"prompt": "x", "answer": ["y"]}, r"row 1: .*; \['y'\] is no text"),
+        ({"prompt": "x", "answer": True}, "row 1: .*; True is no text"),
+        ({"prompt": "x", "answer": "y", "gt_answer": [1]}, r"row 1: gt_answer=\[1\] is neither"),
+        ({"prompt": "x", "answer": "y", "gt_answer": True}, "row 1: gt_answer=True is neither"),
+        ({"prompt": "x", "answer": "y", "is_correct": "False"}, "row 1: is_correct='False' is not"),
+        ({"prompt": "x", "answer": "y", "is_correct": 0.5}, "row 1: is_correct=0.5 is not"),
         ({"prompt_ids": [5], "trajectory": [[5, 1]]}, "does not end without masks"),
         ({"prompt_ids": [5], "trajectory": [[5, 9], [5, 1], [5, 9]]}, "masks a token again"),
         ({"prompt_ids": [5], "trajectory": [5, 9]}, "one list of ids per forward"),

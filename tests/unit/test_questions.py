@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from dataclasses import asdict
 
 import pyarrow
@@ -62,6 +63,39 @@ def test_lines_too(tmp_path):
     assert prompts == ["3 + 4?", "1?"]
     assert check(0, "The answer is 7.")
     assert not check(1, "The answer is 7.")
+
+
+@pytest.mark.parametrize(
+    ("check", "golds", "message"),
+    [
+        ("number", ["7", "blue", 3, "red"], "2 of 4 hold no number (the first: row 2, 'blue')"),
+        ("programs", ["assert f(", "assert 1"], "1 of 2 are no Python (the first: row 1, "),
+        ("programs", [["assert 1"], "print(1)"], "1 of 2 assert nothing (the first: row 2, "),
+        ("number", ["7", None], "row 2: --check needs a field answer with the text"),
+        ("exact", ["7", " "], "row 2: --check needs a field answer with the text"),
+        ("boxed", [7.5, float("nan")], "row 2: --check needs a field answer with the text"),
+        ("boxed", [True], "row 1: --check needs a field answer with the text"),
+    ],
+)
+def test_what_no_answer_can_be_compared_with_is_told_before_anything_is_asked(
+    tmp_path, check, golds, message
+):
+    path = tmp_path / "x.jsonl"
+    path.write_text("\n".join(json.dumps({"prompt": "x", "answer": one}) for one in golds))
+    with pytest.raises(InputError, match=re.escape(message)):
+        asked(path, check=check)
+
+
+def test_a_whole_number_of_a_column_with_gaps_has_no_point(tmp_path):
+    """And rows behind --count are nobody's business."""
+    path = tmp_path / "x.jsonl"
+    rows = [{"prompt": "x", "answer": one} for one in (7.0, 7, 7.5, "blue")]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    for check, text in (("boxed", r"\boxed{%s}"), ("exact", "%s"), ("number", "%s")):
+        prompts, right, _ = asked(path, check=check, count=3)
+        assert len(prompts) == 3
+        assert [right(at, text % "7") for at in range(3)] == [True, True, False]
+        assert right(2, text % "7.5")
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from checkpoints import GOLDEN
 from ranks import together
 from unmask import InputError
 from unmask.cli.main import main
-from unmask.distill import checkpoint, lora, saves, session, train
+from unmask.distill import adapter, checkpoint, lora, saves, session, train
 from unmask.distill.batches import Noise, collate
 from unmask.distill.checkpoint import RunFolder
 from unmask.distill.recipe import Lora, Recipe
@@ -325,28 +325,30 @@ def test_all_seven_matrices_learn_and_merge(name, targets, tmp_path):
     trained(model.denoiser, texts, tmp_path / "run", steps=4)
     lora.save(model.denoiser, base, how, tmp_path / "adapter")
     merged = load(base)
-    lora.merge(merged.denoiser, base, tmp_path / "adapter")
+    lora.merge(merged.denoiser, adapter.read(tmp_path / "adapter", base))
     ids = texts[0].ids_L.tolist()
     with torch.no_grad():
         changed = (merged.logits(ids) - load(base).logits(ids)).abs().max()
         assert changed > 1e-3
         assert torch.allclose(merged.logits(ids), model.logits(ids), atol=1e-4)
-    keys = load_file(tmp_path / "adapter" / lora.FILE)
+    keys = load_file(tmp_path / "adapter" / adapter.FILE)
     assert all(key.startswith("base_model.model.model.") for key in keys)
-    config = json.loads((tmp_path / "adapter" / lora.SETTINGS).read_text())
+    config = json.loads((tmp_path / "adapter" / adapter.SETTINGS).read_text())
     assert sorted(config["target_modules"]) == sorted(targets)
+    head = ["model.transformer.ff_out"] if name == "llada-tiny" else None
+    assert config["exclude_modules"] == head, "LLaDA's head is called like a down projection"
 
 
 def test_an_adapter_of_something_else_is_refused(tmp_path):
     base = GOLDEN / "llada-tiny"
     with pytest.raises(InputError, match="cannot be read"):
-        lora.merge(load(base).denoiser, base, tmp_path)
+        adapter.read(tmp_path, base)
     model = load(GOLDEN / "dream-tiny")
     how = Lora(2, 2, PUBLISHED)
     lora.attach(model.denoiser, GOLDEN / "dream-tiny", how)
     lora.save(model.denoiser, GOLDEN / "dream-tiny", how, tmp_path)
     with pytest.raises(InputError, match="no module of this model"):
-        lora.merge(load(base).denoiser, base, tmp_path)
+        adapter.read(tmp_path, base)
 
 
 SIZES = {

@@ -31,6 +31,7 @@ examples:
 
 --answers takes what others answered: rows of prompt and answer, of question, llm_response and
 gt_answer (dParallel), or of prompt_ids and trajectory (d3LLM). Files: JSON lines or Parquet.
+A column is_correct, or gt_answer (text or number) with a boxed answer, says which are right.
 
 Give the same command again after an interruption: what is stored is not answered twice. Answers
 of a task are checked, those to prompts if --check says how; --attempts tries wrong ones again at
@@ -150,6 +151,11 @@ def _take(arguments: argparse.Namespace) -> None:
         Screen(stderr=True).print(
             f"{refused.long} answers are longer than {canvas} tokens and left out; "
             "--max-new-tokens makes room"
+        )
+    if refused.masked:
+        Screen(stderr=True).print(
+            f"{refused.masked} answers hold the mask token and are left out; a student would learn "
+            "to write it"
         )
     _print(arguments, model)
 

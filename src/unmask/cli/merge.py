@@ -13,7 +13,8 @@ EXAMPLES = """\
 examples:
   unmask merge --model GSAI-ML/LLaDA-8B-Instruct --adapter runs/d3llm/adapter --out ./student
 
-The sum is taken in float32 and written in the number type, names and layout of the model.
+Plain LoRA, also by other tools, with rsLoRA and with ranks that differ by module; what else an
+adapter may be is refused by name. The sum is taken in float32; every tensor keeps its number type.
 """
 
 
@@ -27,7 +28,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Merge."""
     try:
-        from unmask.distill import checkpoint, lora
+        from unmask.distill import adapter, checkpoint, lora
     except ImportError as error:
         raise InputError(
             f"merging needs the extra 'train' ({error}); pip install 'unmask[train]'"
@@ -35,7 +36,8 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.out.exists() and any(arguments.out.iterdir()):
         raise InputError(f"--out {arguments.out} is not empty; give a new folder")
     base = find_folder(arguments.model)
+    updates = adapter.read(arguments.adapter, base)
     model = load(arguments.model, "cpu", "float32")
-    lora.merge(model.denoiser, base, arguments.adapter)
+    lora.merge(model.denoiser, updates)
     checkpoint.export(model.denoiser, base, arguments.out, code=arguments.model)
     Screen().print(str(arguments.out), soft_wrap=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from itertools import islice
 from typing import Any
 
 from unmask import rows
@@ -12,7 +13,7 @@ from unmask.distill.harvest import Check
 from unmask.errors import InputError
 from unmask.evaluate import examples as tasks
 from unmask.evaluate.task import Generated
-from unmask.verify.checks import CHECKS
+from unmask.verify.checks import CHECKS, useless
 
 
 def questions(
@@ -49,18 +50,25 @@ def questions(
 
 def _checker(arguments: argparse.Namespace) -> Check:
     """Compares with a field of every prompt's row."""
-    field = arguments.answer_field or "answer"
-    truths = []
-    for number, row in enumerate(rows.read(arguments.prompts), 1):
+    field, how = arguments.answer_field or "answer", arguments.check
+    truths, flaws = [], []
+    for number, row in enumerate(islice(rows.read(arguments.prompts), arguments.count), 1):
         truth = _text(row.get(field))
         if truth is None:
             raise InputError(
                 f"{arguments.prompts}, row {number}: --check needs a field {field} with the text"
             )
         truths.append(truth)
+        flaw = useless(how, truth)
+        flaws += [f"{flaw} (the first: row {number}, {truth!r:.40})"] if flaw else []
+    if flaws:
+        raise InputError(
+            f"{arguments.prompts}: --check {how} cannot compare with {field}: {len(flaws)} of "
+            f"{len(truths)} {flaws[0]}; take these rows out or give another --check"
+        )
 
     def check(index: int, text: str) -> bool:
-        return CHECKS[arguments.check](text, truths[index])
+        return CHECKS[how](text, truths[index])
 
     return check
 
@@ -68,7 +76,7 @@ def _checker(arguments: argparse.Namespace) -> Check:
 def _text(value: Any) -> str | None:
     """A text, a number, or a list of texts (MBPP's asserts) as lines."""
     if isinstance(value, list) and value and all(isinstance(one, str) for one in value):
-        return "\n".join(value)
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return str(value)
-    return value if isinstance(value, str) and value.strip() else None
+        value = "\n".join(value)
+    if isinstance(value, str):
+        return value if value.strip() else None
+    return rows.number_text(value)

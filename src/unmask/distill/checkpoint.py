@@ -104,16 +104,16 @@ def _replace(path: Path, text: str) -> None:
 def export(
     model: Transformer, base: Path, out: Path, *, owner: bool = True, code: str | None = None
 ) -> None:
-    """Write ``model`` as a checkpoint in the layout, names and number type of ``base``: the whole
+    """Write ``model`` as a checkpoint in the layout, names and number types of ``base``: the whole
     folder, or nothing. Of several processes all have to call, and the ``owner`` writes. ``code``:
     the hub id where the reference's own code lies, if ``base`` was downloaded without it.
 
     Raises:
-        InputError: ``out`` cannot be written.
+        InputError: ``out`` cannot be written, or a weight not in its number type.
     """
     config = loading.read_config(base / "config.json")
     names = loading.family_of(config).weight_names(config)
-    kind = weights.dtype_of(base)
+    kinds = weights.dtypes_of(base)
     tensors = weights_of(model)
     if not owner:
         return
@@ -128,12 +128,23 @@ def export(
             for name in CODED:
                 _refer(draft / name, code)
         save_torch_state_dict(
-            {theirs: tensors[ours].to(kind) for theirs, ours in names.items()}, draft
+            {theirs: _cast(theirs, tensors[ours], kinds[theirs]) for theirs, ours in names.items()},
+            draft,
         )
         shutil.rmtree(out, ignore_errors=True)
         draft.replace(out)
     except (OSError, SafetensorError) as error:
         raise InputError(f"{out} cannot be written: {reason_of(error)}") from None
+
+
+def _cast(name: str, tensor: torch.Tensor, kind: torch.dtype) -> torch.Tensor:
+    found = tensor.to(kind)
+    if kind == torch.float16 and not found.isfinite().all():
+        raise InputError(
+            f"{name} has grown too large for {kind}, the number type of its base; take a base in "
+            "bfloat16 or float32"
+        )
+    return found
 
 
 def _refer(path: Path, code: str) -> None:

@@ -6,35 +6,26 @@ passes over names that match nothing.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from peft import LoraConfig, inject_adapter_in_model
 from peft.tuners.lora import LoraLayer
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
+from unmask.distill.adapter import FILE, PREFIX, Update, matrices
 from unmask.distill.recipe import Lora
 from unmask.distill.sharding import weights_of
 from unmask.errors import InputError
-from unmask.files import FAULTS, read_object, reason_of
-from unmask.models import loading
+from unmask.files import reason_of
 from unmask.models.blocks import Transformer
-
-PREFIX = "base_model.model."
-FILE, SETTINGS = "adapter_model.safetensors", "adapter_config.json"
 
 
 def module_names(base: Path) -> dict[str, str]:
-    """Our name -> the checkpoint's name of every matrix inside the blocks."""
-    config = loading.read_config(base / "config.json")
-    names = loading.family_of(config).weight_names(config)
-    return {
-        ours.removesuffix(".weight"): theirs.removesuffix(".weight")
-        for theirs, ours in names.items()
-        if ours.startswith("blocks.") and ours.endswith(".weight") and "norm" not in ours
-    }
+    """Our name -> the checkpoint's name of every matrix inside the blocks, those that we train."""
+    return {ours: theirs for ours, theirs in matrices(base).items() if ours != "head"}
 
 
 def attach(model: Transformer, base: Path, lora: Lora, *, strict: bool = True) -> int:
@@ -79,8 +70,15 @@ def save(model: Transformer, base: Path, lora: Lora, out: Path, *, owner: bool =
         for ours in layers(model)
         for side in ("lora_A", "lora_B")
     }
+    # LLaDA's head has the name of its down projections, and is not trained.
+    others = [theirs for ours, theirs in matrices(base).items() if ours not in names]
+    skipped = [theirs for theirs in others if theirs.rsplit(".", 1)[-1] in lora.targets]
     config = LoraConfig(
-        r=lora.rank, lora_alpha=lora.alpha, target_modules=list(lora.targets), bias="none"
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        target_modules=list(lora.targets),
+        exclude_modules=skipped or None,
+        bias="none",
     )
     try:
         config.save_pretrained(str(out))
@@ -89,39 +87,24 @@ def save(model: Transformer, base: Path, lora: Lora, out: Path, *, owner: bool =
         raise InputError(f"{out} cannot be written: {reason_of(error)}") from None
 
 
-def merge(model: Transformer, base: Path, adapter: Path) -> None:
-    """Add the adapters of a folder to the weights, in the model's number type (give it fp32).
+def merge(model: Transformer, updates: Mapping[str, Update]) -> None:
+    """Add adapters to the weights, in the model's number type (give it fp32).
 
     Raises:
-        InputError: the folder holds no adapter, or one of another model.
+        InputError: one is of another model, or broken.
     """
-    config = read_object(adapter / SETTINGS, InputError)
-    try:
-        tensors = load_file(adapter / FILE)
-        scale = _scale(config)
-    except (*FAULTS, SafetensorError, KeyError, TypeError, ZeroDivisionError) as error:
-        raise InputError(f"{adapter} holds no adapter: {reason_of(error)}") from None
     modules = dict(model.named_modules())
-    for ours, theirs in module_names(base).items():
-        pair = [tensors.pop(f"{PREFIX}{theirs}.lora_{side}.weight", None) for side in "BA"]
-        if pair[0] is None or pair[1] is None:
-            continue
-        weight = modules[ours].weight
+    for ours, update in updates.items():
+        weight, delta = modules[ours].weight, update.delta()
         assert isinstance(weight, torch.Tensor)
-        delta = scale * (pair[0].float() @ pair[1].float())
         if delta.shape != weight.shape:
-            raise InputError(f"{adapter}: {theirs} has another shape than the model's")
+            raise InputError(
+                f"the adapter of {update.name} has the shape {list(delta.shape)}, the model's "
+                f"matrix {list(weight.shape)}; it is of another model"
+            )
+        if not delta.isfinite().all():
+            raise InputError(f"the adapter of {update.name} holds NaN or infinity; train it again")
         weight.data += delta.to(weight)
-    if tensors:
-        raise InputError(f"{adapter}: {min(tensors)} is no module of this model")
-
-
-def _scale(config: dict[str, Any]) -> float:
-    unknown = [name for name in ("use_dora", "use_rslora", "rank_pattern", "alpha_pattern")
-               if config.get(name)]  # fmt: skip
-    if unknown:
-        raise InputError(f"{SETTINGS}: {unknown[0]} is not supported; merge it with peft")
-    return float(config["lora_alpha"]) / float(config["r"])
 
 
 def layers(model: Transformer) -> dict[str, LoraLayer]:

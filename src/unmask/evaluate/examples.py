@@ -5,15 +5,16 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from huggingface_hub import hf_hub_download
-from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
 from unmask import catalogue, rows
 from unmask.errors import InputError
 from unmask.evaluate.task import Example, Files, Generated, Split, Task
 from unmask.files import reason_of
+from unmask.models import hub
 
 FOLDER = "unmask.evaluate.tasks"
 Place = tuple[tuple[str, ...], tuple[str, str] | None]
@@ -80,7 +81,7 @@ def _read(task: Task, path: Path, source: Files) -> Iterator[Example]:
 
 
 def _path(task: Task, place: Place, data: Path | None) -> Path:
-    local, hub = place
+    local, remote = place
     if data is not None:
         for name in local:
             if (data / name).is_file():
@@ -88,14 +89,15 @@ def _path(task: Task, place: Place, data: Path | None) -> Path:
         raise InputError(
             f"data={str(data)!r} has no file for task {task.name}; it looks for {', '.join(local)}"
         )
-    if hub is None:
+    if remote is None:
         raise InputError(
             f"task {task.name} is not on the hub; give --data, a folder with {local[0]}"
         )
     try:
-        return Path(hf_hub_download(*hub, repo_type="dataset"))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        fetch = partial(hf_hub_download, *remote, repo_type="dataset")
+        return hub.fetched(remote[0], "dataset", fetch)
+    except OSError as error:
         raise InputError(
-            f"data set {hub[0]} of task {task.name} cannot be had from the hub "
-            f"({reason_of(error)}); give --data, a folder with {local[0]}"
+            f"data set {remote[0]} of task {task.name} cannot be had from the hub "
+            f"({error}); give --data, a folder with {local[0]}"
         ) from None

@@ -141,7 +141,7 @@ def _lm_eval() -> ModuleType:
         return importlib.import_module("lm_eval")
     except ImportError as error:
         raise InputError(
-            f"lm-eval cannot be imported ({error}); type pip install 'unmask[eval]'"
+            f"lm-eval cannot be imported ({error}); type pip install 'unmask[harness]'"
         ) from None
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib import resources
 from numbers import Integral
 from pathlib import Path
@@ -15,14 +16,13 @@ from typing import Any
 
 import torch
 from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from torch import Tensor
 
 from unmask import catalogue
 from unmask.errors import CheckpointError, InputError, PromptError
-from unmask.files import read_object, reason_of
+from unmask.files import read_object
+from unmask.models import hub, precision, quantized, weights
 from unmask.models import parallel as parallels
-from unmask.models import precision, quantized, weights
 from unmask.models.blocks import Transformer
 from unmask.models.denoiser import ModelCard
 from unmask.text import chat, tokenizer
@@ -186,12 +186,12 @@ def find_folder(name: str) -> Path:
         return builtin()[name]
     if len(name) > LONGEST_NAME:
         raise InputError(f"model={name[:40]!r}... is no name; give a checkpoint folder or a hub id")
-    path = Path(name).expanduser()
+    path = _path(name)
     if name and path.is_dir():
         return path
     if name and path.exists():
         raise CheckpointError(f"model={name!r} is a file; give the folder that holds config.json")
-    if re.fullmatch(r"[\w.-]+/[\w.-]+", name):
+    if hub.is_name(name):
         return _download(name)
     known = ", ".join(builtin())
     raise InputError(
@@ -200,12 +200,20 @@ def find_folder(name: str) -> Path:
     )
 
 
+def _path(name: str) -> Path:
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:  # ~somebody whom this machine does not know
+        return Path(name)
+
+
 def _download(name: str) -> Path:
     try:
-        return Path(snapshot_download(name, allow_patterns=DOWNLOADED))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        fetch = partial(snapshot_download, name, allow_patterns=DOWNLOADED)
+        return hub.fetched(name, "model", fetch)
+    except OSError as error:
         raise CheckpointError(
-            f"model={name!r} is no folder here and cannot be downloaded ({reason_of(error)}); "
+            f"model={name!r} is no folder here and cannot be downloaded ({error}); "
             "check the name and the connection, or give a checkpoint folder"
         ) from None
 
@@ -260,8 +268,11 @@ def _end_ids(
 
 def _short_name(name: str) -> str:
     """The last part of a path, unless that would pass for a built-in model."""
-    short = Path(name).name
-    return name if short in builtin() else short
+    path = _path(name)
+    if path.name in ("", ".."):  # "." and its like: the name stands elsewhere
+        path = path.resolve()
+        name = "/".join(path.parts[-2:])
+    return name if path.name in ("", *builtin()) else path.name
 
 
 def _reason(error: Exception) -> str:

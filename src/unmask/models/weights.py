@@ -99,12 +99,14 @@ def shards(folder: Path) -> list[Path]:
     return paths
 
 
-def dtype_of(folder: Path) -> torch.dtype:
-    """The number type of a checkpoint's first tensor."""
-    path = shards(folder)[0]
-    try:
-        with safe_open(path, framework="pt") as file:
-            kind: torch.dtype = file.get_tensor(min(file.keys())).dtype
-            return kind
-    except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is broken ({error}); download it again") from None
+def dtypes_of(folder: Path) -> dict[str, torch.dtype]:
+    """The number type of every tensor of a checkpoint."""
+    found = {}
+    for path in shards(folder):
+        try:
+            with safe_open(path, framework="pt") as file:
+                for name in file.keys():  # noqa: SIM118 - not a dict
+                    found[name] = file.get_slice(name)[:0].dtype
+        except (SafetensorError, OSError) as error:
+            raise CheckpointError(f"{path} is broken ({error}); download it again") from None
+    return found

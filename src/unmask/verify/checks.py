@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable
 
 from unmask.verify.boxes import last_box
@@ -41,6 +42,20 @@ def programs(text: str, truth: str) -> bool:
     """
     program = program_of(text)
     return bool(program) and run(program, tests=truth).passed
+
+
+def useless(check: str, truth: str) -> str | None:
+    """Why ``check`` can tell no right answer from a wrong one by ``truth``; None if it can."""
+    if check == "number" and final_number(truth) is None:
+        return "hold no number"
+    if check == "programs":
+        try:
+            tests = ast.parse(truth)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return "are no Python"
+        if not any(isinstance(node, ast.Assert) for node in ast.walk(tests)):
+            return "assert nothing"
+    return None
 
 
 CHECKS: dict[str, Callable[[str, str], bool]] = {
