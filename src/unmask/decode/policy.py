@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from importlib import import_module
 from typing import Any
 
 from unmask import catalogue
@@ -57,20 +58,21 @@ def make(
     Raises:
         InputError: an unknown name, a value out of range, or options that contradict each other.
     """
-    usual, known, parts = default_preset(card), sorted(options.table()), options.declared()
+    usual, parts = default_preset(card), options.declared()
+    general = {option.name: option for option in options.EVERYBODY}
+    known = {*KINDS, *general}.union(*(uses for own in parts.values() for uses in own.values()))
     preset = usual if preset is None else preset
     if preset not in [*PRESETS]:
         raise catalogue.unknown("preset", preset, sorted(PRESETS))
     for name in (*base, *overrides):
         if name not in known:
-            raise catalogue.unknown("option", name, known)
+            raise catalogue.unknown("option", name, sorted(known))
     given = {name: value for name, value in overrides.items() if value is not None}
     named = {**base, **given}
     values = {**PRESETS[preset], **_tuned(card, preset, named)}
     values = _over(_over(values, base, parts), given, parts)
     if named.get(COMPAT.name) and EARLY_STOP.name not in named:
         values[EARLY_STOP.name] = False  # the references decode to the end of the canvas
-    general = {option.name: option for option in options.EVERYBODY}
     read = [general, *(own[values[kind]] for kind, own in parts.items())]
     values = {**{name: option.default for name, option in general.items()}, **defaults, **values}
     values = _checked(values, given, card, read)
@@ -160,8 +162,7 @@ def _build(settings: Settings, card: ModelCard) -> Policy:
     """The parts one after the other, for a later one may need to know what an earlier one does."""
 
     def part(kind: str) -> Any:
-        module = catalogue.find(KINDS[kind], settings.values[kind], kind)
-        return module.build(settings, card)
+        return import_module(f"{KINDS[kind]}.{settings.values[kind]}").build(settings, card)
 
     schedule: Schedule = part("schedule")
     settings = replace(settings, block=schedule.length or settings.max_new_tokens)

@@ -62,6 +62,7 @@ class DecodingFields(BaseModel):
     def _only_what_there_is(cls, given: Any) -> Any:
         fields, options = cls.model_fields, table()
         known = {*fields, *options}
+        assert len(known) == len(fields) + len(options), "an option has the name of a field"
         found = only_known(given, known, cls.unsupported)
         for name, value in found.items() if isinstance(found, dict) else ():
             if name not in known:
