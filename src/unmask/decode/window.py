@@ -11,7 +11,10 @@ from unmask.canvas.canvas import MASKED, Canvas
 from unmask.decode.settings import Card, Option, Settings
 from unmask.errors import InputError
 
-BLOCK_LENGTH = Option("block_length", int, 32, "positions in a block", low=1, own_block=True)
+BLOCK_LENGTH = Option(
+    "block_length", int, 32, "positions in a block; at most those of a block-causal model's own",
+    low=1, own_block=True,
+)  # fmt: skip
 HORIZON: Option[int | None] = Option(
     "horizon", int, None, "feed only so many blocks of masks behind the open ones"
 )
@@ -86,7 +89,7 @@ def sight_of(settings: Settings, card: Card) -> int | None:
         return None
     if card.span is not None:
         told = f"{HORIZON.name}={horizon} has no meaning for {card.name!r}, which sees nothing"
-        hint = f"drop {HORIZON.name}"
+        hint = "drop it"
         raise InputError(
             f"{told} behind its own block", field=HORIZON.name, given=horizon, hint=hint
         )
