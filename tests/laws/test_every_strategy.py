@@ -40,7 +40,8 @@ def build(name, **options):
 @st.composite
 def built(draw, name):
     """The strategy with any value of every option that it declares."""
-    return build(name, **{one.name: draw(values(one)) for one in declared()["strategy"][name]})
+    options = declared()["strategy"][name].values()
+    return build(name, **{option.name: draw(values(option)) for option in options})
 
 
 def values(option):
