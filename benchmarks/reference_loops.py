@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from twin import Theirs
+from twin import PAST, Theirs
 from unmask.decode.stopping import end_of
 
 
@@ -48,7 +48,9 @@ class Replaced(DynamicCache):
         self.layers = whole.layers
         self.place = slice(start, stop)
 
-    def update(self, keys: Tensor, values: Tensor, layer: int, *_: Any) -> tuple[Tensor, Tensor]:
+    def update(
+        self, keys: Tensor, values: Tensor, layer: int, *_: Any, **__: Any
+    ) -> tuple[Tensor, Tensor]:
         """All keys and values of a layer."""
         stored: Any = self.layers[layer]
         stored.keys[:, :, self.place], stored.values[:, :, self.place] = keys, values
@@ -68,7 +70,9 @@ class Beside(DynamicCache):
         self.left: list[tuple[Tensor, Tensor]]
         self.left = [(one.keys[:, :, :stop], one.values[:, :, :stop]) for one in layers]
 
-    def update(self, keys: Tensor, values: Tensor, layer: int, *_: Any) -> tuple[Tensor, Tensor]:
+    def update(
+        self, keys: Tensor, values: Tensor, layer: int, *_: Any, **__: Any
+    ) -> tuple[Tensor, Tensor]:
         """All keys and values of a layer."""
         left = self.left[layer]
         return torch.cat([left[0], keys], 2), torch.cat([left[1], values], 2)
@@ -94,8 +98,8 @@ class Text:
         logits: Tensor = self.model.theirs(
             input_ids=self.ids[None, start:stop],
             position_ids=torch.arange(start, stop)[None],
-            past_key_values=past,
             use_cache=past is not None,
+            **{PAST: past},
         ).logits[0]
         if start == 0 and self.shift:
             logits = torch.cat([logits[:1], logits[:-1]])

@@ -5,6 +5,7 @@ It needs transformers, which comes with `unmask[train]`.
 
 from __future__ import annotations
 
+import inspect
 import time
 from typing import Any
 
@@ -15,6 +16,10 @@ import unmask
 from meter import Meter
 from unmask.models.blocks import Transformer
 from unmask.models.names import llama_like
+
+FORWARD = inspect.signature(LlamaForCausalLM.forward).parameters
+PAST = "cache" if "cache" in FORWARD else "past_key_values"
+"""What transformers calls its keys and values: the first since 5.24."""
 
 
 class Theirs:
@@ -62,7 +67,7 @@ class Theirs:
 
     def _before(self, _: Any, __: Any, given: dict[str, Any]) -> None:
         rows, fed = given["input_ids"].shape
-        past = given.get("past_key_values")
+        past = given.get(PAST)
         seen = fed + (past.get_seq_length() if past is not None else 0)
         asked = 1 if given.get("logits_to_keep") == 1 else fed
         self.meter.add(rows, fed, seen, asked, last=fed)

@@ -58,6 +58,10 @@ class FakeDenoiser:
     def device(self) -> torch.device:
         return torch.device("cpu")
 
+    @property
+    def dtype(self) -> str:
+        return "float32"
+
     def new_store(self, rows: int, length: int) -> KeyValueStore:
         return KeyValueStore(StoreSize(1, rows, length, 1, 1), torch.float32, self.device)
 

@@ -50,7 +50,7 @@ def answers(count, right, *, threshold=None, **given) -> list[Record]:
     return [record(index=n, right=float(n < right), **given) for n in range(count)]
 
 
-def sweep(method="d3llm", task="stories", count=40, speeds=(6, 10, 15)) -> list[Record]:
+def sweep(method="d3llm", task="stories", count=40, speeds=(1, 10, 15)) -> list[Record]:
     """A curve: each point faster and, from the second on, a little worse than the last one."""
     return [
         row

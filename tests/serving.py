@@ -52,9 +52,25 @@ class Served(NamedTuple):
 
 
 @contextmanager
-def serving(log: Path, *options: Any, model: str = "tiny-fast") -> Iterator[Served]:
-    """A server of its own, on a free port; what it says on stderr goes to ``log``."""
-    command = [sys.executable, "-m", "unmask", "serve", model, "--port", "0", "--device", "cpu"]
+def serving(
+    log: Path, *options: Any, model: str = "tiny-fast", descriptors: int | None = None
+) -> Iterator[Served]:
+    """A server of its own, on a free port; what it says on stderr goes to ``log``.
+
+    ``descriptors``: how many it may have open, None for the usual number."""
+    limit = [] if descriptors is None else ["sh", "-c", f'ulimit -n {descriptors}; exec "$@"', "sh"]
+    command = [
+        *limit,
+        sys.executable,
+        "-m",
+        "unmask",
+        "serve",
+        model,
+        "--port",
+        "0",
+        "--device",
+        "cpu",
+    ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     with (
         log.open("w") as stderr,

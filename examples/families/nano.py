@@ -10,6 +10,7 @@ from unmask.models.config import number, token, whole
 from unmask.models.denoiser import ModelCard
 
 MODEL_TYPES = ("nano",)
+ARCHITECTURES = ("NanoForCausalLM",)
 TURN_END = "<|end|>"
 PARTS = {
     "norm_1": "attention_norm", "q": "query", "k": "key", "v": "value", "o": "attention_out",

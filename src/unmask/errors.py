@@ -66,3 +66,8 @@ class ClusterError(UnmaskError, RuntimeError):
 
 class TrainError(UnmaskError, RuntimeError):
     """Training came to nothing."""
+
+
+def counted(number: int, noun: str) -> str:
+    """How messages count: 1 forward, 1,200 forwards."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -1,10 +1,11 @@
-"""JSON that users and checkpoints bring, and files of lines that grow."""
+"""JSON that users and checkpoints bring, files of lines that grow, folders that one run fills."""
 
 from __future__ import annotations
 
 import fcntl
 import json
 import os
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedRandom
@@ -15,6 +16,7 @@ from unmask.errors import InputError, UnmaskError
 
 FAULTS = (OSError, UnicodeDecodeError, ValueError, RecursionError)
 """What reading a file and its JSON can raise: endless numbers and nests among it."""
+LOCK = ".lock"
 
 
 def reason_of(error: BaseException) -> str:
@@ -50,13 +52,51 @@ def growing(path: Path) -> Iterator[BufferedRandom]:
     except OSError as error:
         raise InputError(f"out={str(path)!r} cannot be written: {reason_of(error)}") from None
     with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise InputError(
-                f"out={str(path)!r} is being written by another run; wait or give another file"
-            ) from None
+        _lock(file.fileno(), path, "file")
         yield file
+
+
+def claim(folder: Path, owner: object) -> None:
+    """Let no other run write to ``folder`` for as long as ``owner`` lives. A file beside what is
+    written is locked, for that itself may be replaced.
+
+    Raises:
+        InputError: the folder cannot be written, or another run does.
+    """
+    try:
+        lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written: {reason_of(error)}") from None
+    weakref.finalize(owner, os.close, lock)
+    _lock(lock, folder, "folder")
+
+
+def _lock(file: int, path: Path, kind: str) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise InputError(
+            f"out={str(path)!r} is being written by another run; wait or give another {kind}"
+        ) from None
+    except OSError as error:
+        raise InputError(
+            f"out={str(path)!r} cannot be locked ({reason_of(error)}); give a {kind} on a disk "
+            "that has locks"
+        ) from None
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write all of ``content`` or nothing; it is on the disk when this returns."""
+    draft = path.with_suffix(".part")
+    try:
+        with draft.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
 
 
 def whole_lines(file: BufferedRandom) -> tuple[list[bytes], bytes]:

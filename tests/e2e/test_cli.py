@@ -112,6 +112,7 @@ def test_bench_prints_a_table():
     done = unmask("bench", "--task", "sudoku", "--count", 1, "--rounds", 1)
     assert "tokens/s" in done.stdout
     assert "fast-dllm, dual cache" in done.stdout
+    assert "fast-dllm, dual cache, round 1 of 1" in done.stderr
 
 
 def test_a_batch_is_answered_in_full_and_not_answered_twice(tmp_path):
@@ -238,6 +239,11 @@ def test_tune_writes_settings_that_generate_takes(tmp_path):
     done = unmask(
         "tune", "--model", "tiny-fast", "--task", "sudoku", "--count", 1, "--out", path, "--json"
     )
+    heard = done.stderr.splitlines()  # somebody who reads a pipe hears of every rung
+    assert heard[0].startswith("vanilla: ")
+    assert "tokens a forward, 100.0 %" in heard[1]
+    assert heard[1].startswith("fast-dllm, dual at 0.99: ")
+    assert "vanilla, round 1 of 1" in heard
     found = json.loads(done.stdout)
     assert found["best"]["forwards"] < found["base"]["forwards"]
     assert json.loads(path.read_text())["task"] == "sudoku"

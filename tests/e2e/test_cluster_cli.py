@@ -18,7 +18,8 @@ from unmask.cli.main import main
 from unmask.cluster.pool import Pool
 from unmask.cluster.spread import Here
 from unmask.distill.harvest import Harvest, harvest
-from unmask.distill.shards import Shards, read
+from unmask.distill.intake import Shards
+from unmask.distill.shards import read
 from unmask.errors import ClusterError, InputError
 from unmask.evaluate import examples as tasks
 from unmask.evaluate.answers import Poll, records

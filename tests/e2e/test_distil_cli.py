@@ -1,13 +1,18 @@
 """harvest, doctor, distill, train and merge, on a tiny checkpoint."""
 
 import json
+import re
+import shutil
+import signal
 import sqlite3
+import time
 from importlib.util import find_spec
 
 import pytest
 
 from checkpoints import GOLDEN
-from commands import unmask
+from commands import PATIENCE, started, unmask
+from unmask.distill.shards import read
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +51,10 @@ def test_distil_generate_and_again(data, tmp_path):
     lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [1, 2, 3]
     assert {"held_out_loss", "decode_forwards", "decode_right"} <= lines[-1].keys()
-    again = run_of(data, tmp_path / "run", "--look-every", 3)
-    assert again.returncode == 0, again.stderr
+    assert (lines[-1]["decode_preset"], lines[-1]["decode_prompts"]) == ("d3llm", 2)
+    chosen = ("--set", "decode={preset='dparallel', threshold=0.3, prompts=1}")
+    again = run_of(data, tmp_path / "run", "--look-every", 3, *chosen)
+    assert again.returncode == 0, "how a look decodes changes nothing of the run"
     prompts = tmp_path / "prompts.jsonl"
     prompts.write_text('{"token_ids": [1, 7, 9]}\n')
     answer = unmask(
@@ -136,10 +143,21 @@ def test_a_follower_that_is_not_there_is_one_line(data, tmp_path):
 
 
 @pytest.mark.slow
-def test_doctor_reports_and_refuses(data):
-    call = ("doctor", "--model", GOLDEN / "llada-tiny", "--data", data, "--recipe", "d3llm-tiny")
+def test_doctor_reports_and_refuses(data, tmp_path, monkeypatch):
+    """It writes nothing, not even behind a harvest that was killed within a line."""
+    folder = shutil.copytree(data, tmp_path / "torn")
+    with (folder / "manifest.jsonl").open("a") as file:
+        file.write('{"shard": "shard-0')
+    before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.iterdir()}
+    monkeypatch.chdir(tmp_path)
+    call = ("doctor", "--model", GOLDEN / "llada-tiny", "--data", folder, "--recipe", "d3llm-tiny")
     fine = unmask(*call, "--set", "batch=4")
     assert fine.returncode == 0, fine.stderr
+    assert re.search(r"a step +\d+\.\d\d to \d+\.\d\d s, 100 steps: \d+ (s|min)", fine.stdout)
+    assert before == {
+        path: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.iterdir()
+    }
+    assert [path.name for path in tmp_path.iterdir()] == ["torn"]
     for word in ("usable", "held out", "padding", "a step", "at its peak", "GiB"):
         assert word in fine.stdout
     few = unmask(*call, "--set", "batch=4000")
@@ -148,6 +166,66 @@ def test_doctor_reports_and_refuses(data):
     empty = unmask(*call, "--set", "max_length=5")
     assert empty.returncode == 2
     assert "longer than 5 positions" in empty.stderr
+
+
+@pytest.mark.slow
+def test_a_damaged_folder_is_said_and_the_command_for_it_mends_it(data, tmp_path):
+    """A run whose newest save is damaged, on a harvest with a damaged shard."""
+    folder, out = shutil.copytree(data, tmp_path / "harvest"), tmp_path / "run"
+    assert run_of(folder, out, "--save-every", 1).returncode == 0
+    [tensors] = (out / "state-000003").glob("*.safetensors")
+    tensors.write_bytes(tensors.read_bytes()[:-5])
+    again = run_of(folder, out, "--save-every", 1)
+    assert again.returncode == 0
+    [line] = [one for one in again.stderr.splitlines() if "damaged" in one]
+    assert "the run goes on from the one before, of step 2" in line
+    [shard] = folder.glob("shard-*")
+    shard.write_bytes(shard.read_bytes()[:-5])
+    refused = run_of(folder, out)
+    assert refused.returncode == 2
+    [line] = refused.stderr.strip().splitlines()
+    assert "is damaged; give its unmask harvest command again" in line
+    mended = unmask(
+        "harvest", "--answers", data.parent / "rows.jsonl", "--model", GOLDEN / "llada-tiny",
+        "--out", folder,
+    )  # fmt: skip
+    assert mended.returncode == 0, mended.stderr
+    assert f"{shard.name} is damaged" in mended.stderr
+    assert "40 samples" in mended.stdout
+    twice = run_of(folder, tmp_path / "other", "--data", folder, folder)
+    assert "names a folder twice" in twice.stderr
+
+
+@pytest.mark.slow
+def test_two_harvests_at_once_are_one(tmp_path):
+    """Started together, as by a cluster that starts a job again: one of them answers, and whatever
+    the other says, nothing stands there twice."""
+    folder = tmp_path / "harvest"
+    call = ("harvest", "--task", "stories", "--count", 24, "--model", "tiny", "--shard-size", 4,
+            "--max-new-tokens", 64, "--out", folder)  # fmt: skip
+    both = [started(*call) for _ in range(2)]
+    told = [one.communicate(timeout=PATIENCE)[1] for one in both]
+    codes = sorted(one.returncode for one in both)
+    assert codes in ([0, 0], [0, 2]), told  # not at once after all, if the machine is that busy
+    if codes == [0, 2]:
+        assert "is being written by another run; wait or give another folder" in "".join(told)
+    assert sorted(sample.index for sample in read(folder)) == list(range(24))
+
+
+@pytest.mark.slow
+def test_an_interrupted_harvest_keeps_what_was_answered(tmp_path):
+    folder = tmp_path / "harvest"
+    call = ("harvest", "--task", "stories", "--count", 400, "--model", "tiny", "--batch-size", 2,
+            "--shard-size", 400, "--max-new-tokens", 64, "--out", folder)  # fmt: skip
+    one = started(*call)
+    end = time.monotonic() + PATIENCE
+    while not (folder / "manifest.jsonl").exists() and time.monotonic() < end:
+        time.sleep(0.05)
+    time.sleep(3)
+    one.send_signal(signal.SIGINT)
+    told = one.communicate(timeout=PATIENCE)[1]
+    assert one.returncode == 130, told
+    assert 0 < len(list(read(folder))) < 400
 
 
 @pytest.mark.slow
@@ -174,6 +252,7 @@ def test_answers_of_others_and_the_base_objective(tmp_path):
         (("distill", "--data", "x", "--out", "y"), "--recipe"),
         (("train", "--data", "x", "--out", "y", "--set", "rate"), "'rate' has no '='"),
         (("train", "--data", "x", "--out", "y", "--steps", "0"), "steps=0"),
+        (("train", "--data", "x", "--out", "y", "--set", "decode.preset=d4"), "preset='d4' is not"),
         (("train", "--data", "x", "--out", "y", "--model", "tiny-ar"), "is causal"),
         (("merge", "--model", "tiny", "--adapter", "nowhere", "--out", "y"), "nowhere"),
         (("harvest", "--answers", "nowhere.jsonl", "--out", "z"), "cannot be read"),

@@ -27,7 +27,8 @@ def test_points_and_aup(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "tiny-fast d3llm" in done.stdout
-    assert "AUP of tiny-fast d3llm on stories" in done.stdout
+    assert "AUP of tiny-fast d3llm on stories: none that can be compared" in done.stdout
+    assert "sweep a setting that writes one as well, say threshold=0 for d3llm" in done.stdout
     assert "8/8" in done.stderr
     again = unmask(
         "--model", "tiny-fast", "--count", 4, "--sweep", "threshold=0.1,0.5", "--out", out, "--json"
@@ -35,6 +36,38 @@ def test_points_and_aup(tmp_path):
     found = json.loads(again.stdout)
     assert [point["answers"] for point in found["points"]] == [4, 4]
     assert len(out.read_text().splitlines()) == 8  # nothing was answered twice
+    [area] = found["aup"]
+    assert (area["aup"], area["comparable"]) == (None, False)
+    assert area["start"] == min(point["tokens_per_forward"][0] for point in found["points"]) > 2
+
+
+def test_a_sweep_from_one_token_a_forward_has_an_area(tmp_path):
+    given = ("--model", "tiny-fast", "--count", 2, "--sweep", "threshold=0,0.1")
+    given += ("--max-new-tokens", 48, "--out", tmp_path / "records.jsonl")
+    done, again = unmask(*given), unmask(*given, "--json")
+    [area] = json.loads(again.stdout)["aup"]
+    assert area["comparable"]
+    assert area["start"] <= 1
+    assert (
+        f"AUP of tiny-fast d3llm on stories: {area['aup']:.1f}, from {area['start']:.2f} tokens "
+        "per forward on" in done.stdout
+    )
+
+
+def test_a_translation_has_no_accuracy(tmp_path):
+    pytest.importorskip("sacrebleu")
+    data = Path(__file__).parent.parent / "data"
+    given = ("--task", "translation/de-en", "--data", data, "--model", "tiny", "--count", 2)
+    given += ("--max-new-tokens", 4, "--out", tmp_path / "records.jsonl")
+    done, again = unmask(*given), unmask(*given, "--json")
+    [point] = json.loads(again.stdout)["points"]
+    assert point["metric"] == "chrf"
+    assert len(point["mean_chrf"]) == 3
+    assert isinstance(point["chrf"], float)  # of all sentences together
+    assert "accuracy" not in point
+    assert "sentence chrF" in done.stdout
+    assert "sentence chrF" in done.stderr
+    assert "right" not in done.stderr
 
 
 def test_a_label_is_shown_as_it_was_given(tmp_path):
@@ -170,4 +203,12 @@ def test_a_task_of_the_harness(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert name in done.stdout
-    assert json.loads(out.read_text())["results"][name]
+    results = json.loads(out.read_text())["results"][name]
+    first, second = read(out)
+    rate = (first.tokens + second.tokens) / (first.forwards + second.forwards)
+    assert results["tokens_per_forward,none"] == pytest.approx(rate)
+    assert "tokens_per_forward" in done.stdout
+    board = commands.unmask("leaderboard", out)
+    assert board.returncode == 0, board.stderr
+    assert f"lm-eval/{name}, measured" in board.stdout
+    assert f"{rate:.2f}" in board.stdout

@@ -21,6 +21,7 @@ from unmask import InputError
 from unmask.evaluate import harness
 from unmask.evaluate.harness_options import read_options, read_wanted, seed_of
 from unmask.evaluate.likelihood import Effort, log_likelihoods
+from unmask.evaluate.record import of_row
 
 lm_eval = pytest.importorskip("lm_eval")
 ROOT = Path(__file__).parents[2]
@@ -130,6 +131,16 @@ def test_run_gives_results_and_table(tiny, folder, monkeypatch):
     [sample] = found.results["samples"]["unmask_sums"]
     [own] = unmask.generate(tiny, SUM, "d3llm", threshold=0.2, max_new_tokens=8)
     assert sample["resps"] == [[own.text]]  # our length comes before that of the task
+    assert found.unrecorded == ()
+    record = of_row(found.results["records"][0], "here")
+    assert (record.task, record.index, record.text) == ("lm-eval/unmask_sums", 0, own.text)
+    assert (record.tokens, record.forwards) == (own.tokens, own.forwards)
+    assert record.fed_positions == own.fed_positions
+    assert record.metric == "exact_match"
+    assert record.right == sample["exact_match"]
+    assert (record.method, record.style) == ("tiny-fast d3llm", "chat, 0 shots")
+    told = found.results["config"]["generated"]["unmask_sums"]
+    assert told["tokens_per_forward"] == own.tokens / own.forwards
     with pytest.raises(InputError, match="is not known to lm-eval"):
         harness.run(tiny, harness.Request(("unmask_sum",), include_path=folder))
     with pytest.raises(InputError, match="is no folder"):

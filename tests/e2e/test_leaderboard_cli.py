@@ -121,7 +121,7 @@ def test_labels_are_shown_as_they_were_given(tmp_path, capsys):
 
 def test_bars_of_methods_that_are_never_right(tmp_path):
     path, out = tmp_path / "a.jsonl", tmp_path / "a.svg"
-    path.write_text("".join(row.line() + "\n" for row in answers(4, 0)))
+    path.write_text("".join(row.line() + "\n" for row in answers(4, 0, forwards=60)))
     assert main(["plot", "bars", str(path), "--out", str(out)]) == 0
 
 

@@ -108,7 +108,7 @@ def test_a_phone_needs_no_sideways_scrolling(visit, mode):
 
 
 def test_everything_is_reached_and_named_by_keyboard_alone(visit):
-    page = visit()
+    page = visit(reduced_motion="reduce")  # a replay that runs meanwhile switches its buttons off
     page.wait_for_selector("#model option", state="attached")
     page.focus("#mode-answer")
     page.keyboard.press("ArrowRight")  # compare

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import openai
@@ -19,6 +19,7 @@ import pytest
 import commands
 import unmask
 from serving import LONG, PATIENCE, QUESTION, serving, until
+from unmask.models.loading import builtin
 
 ROOT = Path(__file__).parents[2]
 CHAT, TEXT, CANVAS = "/v1/chat/completions", "/v1/completions", "/v1/canvas"
@@ -194,14 +195,21 @@ def test_other_clients_work_with_it(server):
 
 
 @pytest.mark.slow
-def test_lm_eval_asks_the_server(server, tmp_path):
+@pytest.mark.parametrize(
+    ("kind", "path", "more"),
+    [
+        ("local-chat-completions", CHAT, ""),
+        ("local-completions", TEXT, f",tokenizer={builtin()['tiny-fast']}"),
+    ],
+)
+def test_lm_eval_asks_the_server(server, tmp_path, kind, path, more):
     pytest.importorskip("tenacity")  # of lm-eval[api]
-    for path in (ROOT / "tests/data/harness").iterdir():
-        text = path.read_text().replace("HERE", str(tmp_path))
-        (tmp_path / path.name).write_text(text)
-    where = f"base_url={server.url}{CHAT},model=tiny-fast,num_concurrent=2,max_retries=1"
+    for file in (ROOT / "tests/data/harness").iterdir():
+        text = file.read_text().replace("HERE", str(tmp_path))
+        (tmp_path / file.name).write_text(text)
+    where = f"base_url={server.url}{path},model=tiny-fast,num_concurrent=2,max_retries=1{more}"
     done = subprocess.run(
-        [sys.executable, "-m", "lm_eval", "--model", "local-chat-completions",
+        [sys.executable, "-m", "lm_eval", "--model", kind,
          "--model_args", where, "--include_path", str(tmp_path), "--tasks", "unmask_sums",
          "--apply_chat_template", "--output_path", str(tmp_path / "out")],
         check=False, capture_output=True, text=True, timeout=PATIENCE * 2,
@@ -240,6 +248,24 @@ def test_an_endless_head_is_refused(server):
     with closing(socket.create_connection((host, int(port)), PATIENCE)) as connection:
         connection.sendall(b"GET /health HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 100_000)
         assert connection.recv(100).startswith(b"HTTP/1.1 400")
+
+
+@pytest.mark.slow
+def test_idle_sockets_lock_nobody_out_and_the_end_waits_for_no_half_body(tmp_path):
+    half = b"POST /v1/completions HTTP/1.1\r\nHost: a\r\nContent-Length: 99\r\n\r\n{"
+    with (
+        serving(tmp_path / "log", "--slots", 1, "--drain", 0, descriptors=256) as served,
+        ExitStack() as opened,
+    ):
+        host, port = served.url.removeprefix("http://").split(":")
+        for sent in (b"", b"GET / HTTP/1.1\r\n", half):
+            for _ in range(100):
+                connection = socket.create_connection((host, int(port)), PATIENCE)
+                opened.enter_context(closing(connection)).sendall(sent)
+        assert served.post(CHAT, {**BODY, "max_tokens": 4})[0] == 200
+        served.process.send_signal(signal.SIGTERM)
+        assert served.process.wait(PATIENCE) == 0
+    assert (tmp_path / "log").read_text() == ""
 
 
 def test_a_key_out_of_a_file_may_end_in_a_newline(tmp_path):
@@ -419,6 +445,11 @@ def test_a_port_in_use_is_one_sentence(server):
         (("--slots", 0), "slots"),
         (("--time-limit", 0), "time_limit"),
         (("--api-key", ""), "api-key"),
+        (("--api-key", "schlüssel"), "api-key"),
+        (("--api-key", "a\tb"), "api-key"),
+        (("--cors", "https://a.example/"), "cors"),
+        (("--cors", "a.example"), "cors"),
+        (("--strategy", "low_entropy", "--threshold", "inf", "--port", 0), "threshold"),
         (("--preset", "fastest", "--port", 0), "preset"),
         (("--host", "no.such.host.invalid"), "host"),
     ],

@@ -1,4 +1,6 @@
+import itertools
 import json
+import math
 
 import pytest
 from hypothesis import given
@@ -57,9 +59,48 @@ def test_nobody_right_is_no_area():
 
 
 def test_no_point_is_an_error():
-    for points in ([], [(0.0, 50.0)]):
-        with pytest.raises(ValueError, match="at least one point"):
+    with pytest.raises(ValueError, match="at least one point"):
+        aup([])
+
+
+@pytest.mark.parametrize("odd", [math.nan, math.inf, -math.inf, -1.0])
+def test_numbers_that_cannot_be_are_named(odd):
+    for points in ([(odd, 50.0)], [(1.0, odd)], [(1.0, 50.0), (odd, 50.0)], [(1, 50.0), (2, odd)]):
+        with pytest.raises(ValueError, match=f"no use for the point .*{odd}"):
             aup(points)
+    with pytest.raises(ValueError, match=f"best={odd}"):
+        aup([(1.0, 50.0)], best=odd)
+    with pytest.raises(ValueError, match=f"alpha={odd}"):
+        aup([(1.0, 50.0)], alpha=odd)
+
+
+def test_nothing_written_and_more_than_all_right_are_no_points():
+    for point in ((0.0, 50.0), (1.0, 100.5)):
+        with pytest.raises(ValueError, match="no use for the point"):
+            aup([point])
+
+
+def test_a_best_far_below_does_not_overflow():
+    assert weight(100, 1e-6) == 1.0
+    assert aup([(1, 90.0), (2, 90.0)], best=1e-6).value == 180
+
+
+def test_points_of_one_rate_count_the_same_in_any_order():
+    points = [(1, 80), (1, 76), (3, 76), (5, 74.5)]
+    # by hand: start 80, so 74.5 is out; 80 + 2 * 76 W(76 | 80) = 80 + 152 * 0.860708
+    for mixed in itertools.permutations(points):
+        area = aup(mixed)
+        assert area.value == pytest.approx(80 + 152 * 0.860708, abs=1e-3)
+        assert area.dropped == 1
+
+
+@pytest.mark.parametrize(
+    ("start", "fair"), [(0.68, True), (1.0, True), (1.1, True), (1.11, False), (8.64, False)]
+)
+def test_an_area_compares_if_its_curve_starts_at_one_token_per_forward(start, fair):
+    area = aup([(9.0, 90.0), (start, 91.0)])
+    assert area.start == start
+    assert area.comparable is fair
 
 
 CURVES = st.lists(st.tuples(st.floats(1, 50), st.floats(1, 100)), min_size=1, max_size=8)
@@ -69,6 +110,5 @@ CURVES = st.lists(st.tuples(st.floats(1, 50), st.floats(1, 100)), min_size=1, ma
 def test_order_does_not_matter_and_no_area_beats_the_rectangle(points, random):
     area = aup(points)
     mixed = sorted(points, key=lambda _: random.random())
-    if len({rho for rho, _ in points}) == len(points):  # ties keep their order
-        assert aup(mixed).value == pytest.approx(area.value)
+    assert aup(mixed).value == pytest.approx(area.value)
     assert 0 < area.value <= max(rho for rho, _ in points) * area.best * (1 + 1e-9)

@@ -241,7 +241,7 @@ def test_every_field_of_the_wrong_type_is_named_with_its_value(kind, tmp_path):
         ("rms_norm_eps", None),
         ("weight_tying", 1),
         ("mask_token_id", 40),  # the vocabulary ends at 39
-        ("eos_token_id", [38]),
+        ("eos_token_id", [38, 40]),
         ("pad_token_id", -1),
         ("max_sequence_length", 96.5),
     ],

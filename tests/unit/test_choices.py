@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 
 import pytest
@@ -60,6 +61,29 @@ def test_figures_equal_those_of_scikit_learn(seed, share):
     guesses = [draw.random() < share for _ in range(50)]
     assert f1(truths, guesses) == pytest.approx(metrics.f1_score(truths, guesses))
     assert matthews(truths, guesses) == pytest.approx(metrics.matthews_corrcoef(truths, guesses))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+@pytest.mark.filterwarnings("ignore")
+def test_no_label_is_neither_class_as_in_scikit_learn(share):
+    metrics = pytest.importorskip("sklearn.metrics")
+    draw = random.Random(share)
+    truths = [draw.random() < 0.4 for _ in range(60)]
+    guesses = [draw.choice((truth, not truth, truth, None)) for truth in truths]
+    guesses = [None if draw.random() < share else guess for guess in guesses]
+    names = {True: "yes", False: "no", None: "none"}
+    theirs, ours = ([names[one] for one in side] for side in (truths, guesses))
+    assert matthews(truths, guesses) == pytest.approx(metrics.matthews_corrcoef(theirs, ours))
+    [wanted] = metrics.f1_score(theirs, ours, labels=["yes"], average=None)
+    assert f1(truths, guesses) == pytest.approx(wanted)
+
+
+def test_figures_by_hand_where_labels_are_missing():
+    truths = [True, True, False, False]
+    assert matthews(truths, [None] * 4) == f1(truths, [None] * 4) == 0.0
+    # Of 4, 2 agree; 2 and 2 are true, 1, 1 and 2 are guessed: R_K is 8 - 4 over the root of 8 * 10.
+    assert matthews(truths, [True, None, False, None]) == pytest.approx(4 / math.sqrt(80))
+    assert f1(truths, [True, None, False, None]) == pytest.approx(2 / 3)  # precision 1, recall 1/2
 
 
 def test_figures_of_nothing_are_zero():

@@ -4,6 +4,7 @@ import threading
 import time
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -13,6 +14,7 @@ from doubles import FakeDenoiser, model_of, sure_of
 from unmask import InputError, generate
 from unmask.decode.generate import prepare
 from unmask.engine.engine import Engine
+from unmask.engine.estimate import next_end
 from unmask.engine.line import Line
 from unmask.engine.ticket import Ticket
 from unmask.errors import BusyError, ClosingError, DecodeError, PromptError
@@ -184,6 +186,28 @@ def test_the_line_has_an_end(start):
     assert caught.value.retry_after >= 1
     for ticket in tickets:
         engine.cancel(ticket)
+
+
+@pytest.mark.parametrize("ended", [[], [1.0], [1.0, 1.1, 1.2]], ids=["none", "one", "quick ones"])
+def test_the_wait_is_that_for_the_next_end(ended):
+    """Two answers of 100 and 40 positions began 10 s ago and have written 20 each."""
+    model, running = slow_model(), []
+    for length in (100, 40):
+        [row] = prepare(model, [[0]], "vanilla", raw=True, overrides={"max_new_tokens": length})
+        row.canvas = row.canvas.commit(row.canvas.open[:20], np.ones(20, dtype=np.int64))
+        running.append(Ticket(row, Ear(), 0.0, None, started=90.0))
+    assert next_end(running, ended, 100.0) == 10.0  # 20 more of the second, at 2 a second
+    assert next_end(running[:1], ended, 100.0) == 40.0
+    running[0].deadline = 107.0
+    assert next_end(running[:1], ended, 100.0) == 7.0
+
+
+def test_of_answers_that_have_just_begun_earlier_ones_tell():
+    [row] = rows_of(slow_model(), [[0]])
+    running = [Ticket(row, Ear(), 0.0, None, started=90.0)]
+    assert next_end(running, [], 100.0) == 1.0
+    assert next_end(running, [5.0, 17.0, 21.0], 100.0) == 8.0
+    assert next_end(running, [0.0, 1000.0], 100.0) == 60.0
 
 
 def test_idle_hours_do_not_lengthen_the_wait(start, monkeypatch):

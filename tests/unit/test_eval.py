@@ -158,6 +158,18 @@ def test_a_fingerprint_sees_a_matrix_anywhere_in_a_large_file(place, tmp_path):
     assert fingerprint(tmp_path) != before
 
 
+@pytest.mark.parametrize(
+    "name", ["generation_config.json", "special_tokens_map.json", "added_tokens.json"]
+)
+def test_a_fingerprint_sees_what_changes_ids_or_ends(name, tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    found = {fingerprint(tmp_path)}
+    for end in ("1", "2"):
+        (tmp_path / name).write_text(f'{{"eos_token_id": {end}}}')
+        found.add(fingerprint(tmp_path))
+    assert len(found) == 3
+
+
 def test_the_fingerprint_of_a_built_in_model_stands_in_committed_records():
     assert fingerprint(find_folder("tiny-fast")) == "dabc0a1eecce"
 
@@ -301,3 +313,41 @@ def test_another_question_has_another_key(model, stories):
         for example in (first, second, replace(first, final="0"), replace(first, answer="0"))
     }
     assert len(keys) == 4
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("right", float("nan")), ("right", 1.5), ("right", -0.1), ("tokens", -1),
+        ("tokens", True), ("seconds", float("inf")), ("forwards", -3), ("index", -1),
+    ],
+)  # fmt: skip
+def test_a_record_with_a_figure_that_cannot_be_is_none(field, value, tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps(asdict(records.record()) | {field: value}) + "\n")
+    with pytest.raises(InputError, match=f"line 1 is no record of unmask eval: {field}="):
+        list(read(path))
+
+
+def test_records_within_results_of_lm_eval_are_read(tmp_path):
+    path, rows = tmp_path / "a.json", [asdict(one) for one in records.answers(2, 1)]
+    for indent in (None, 2):
+        path.write_text(json.dumps({"results": {}, "records": rows}, indent=indent))
+        assert [asdict(one) for one in read(path)] == rows
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))  # lines, by another name
+    assert len(list(read(path))) == 2
+
+
+@pytest.mark.parametrize(
+    ("results", "said"),
+    [
+        ({"results": {}, "config": {}}, "results of lm-eval without tokens per forward; run its"),
+        ({"results": {}, "records": []}, "has no tokens per forward: of its tasks none"),
+        ({"results": {}, "records": [{"task": "x"}]}, "record 1 is no record of unmask eval"),
+    ],
+)
+def test_results_without_records_are_refused_in_a_sentence(results, said, tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(results, indent=2))
+    with pytest.raises(InputError, match=said):
+        list(read(path))

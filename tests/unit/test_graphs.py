@@ -6,6 +6,7 @@ Sums over wider rows are ordered otherwise: float64 weights, and 1e-9 where digi
 from __future__ import annotations
 
 import gc
+from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import replace
 
@@ -14,9 +15,12 @@ import torch
 
 import unmask
 from checkpoints import GOLDEN
+from doubles import FakeDenoiser
+from unmask.evaluate import examples as tasks
+from unmask.evaluate.run import Contestant, run
 from unmask.models.blocks import Body, Transformer
-from unmask.models.denoiser import ModelCard
-from unmask.models.graphs import WIDEST, Bucket, Graphed, bucket_of, cuda_graphs
+from unmask.models.denoiser import Denoiser, ModelCard
+from unmask.models.graphs import WIDEST, Bucket, Graphed, bucket_of, cuda_graphs, current
 from unmask.models.store import KeyValueStore, StoreSize
 
 NEAR = 1e-9
@@ -191,3 +195,34 @@ def test_captured_graphs_give_the_texts_of_the_plain_model(name):
             for one in (model, static)
         )
         assert [one.token_ids for one in plain] == [one.token_ids for one in found]
+
+
+@pytest.mark.parametrize("kind", [Graphed, Transformer, FakeDenoiser])
+def test_whoever_stands_for_a_denoiser_has_all_that_one_has(kind):
+    names = {name for name in vars(Denoiser) if not name.startswith("_")}
+    assert {"device", "dtype", "new_store"} <= names
+    assert [name for name in names if not hasattr(kind, name)] == []
+
+
+def test_it_can_be_evaluated(exact_models):
+    model = unmask.load("tiny")
+    static, _ = graphed(model)
+    task = tasks.find("stories")
+    questions = dict(enumerate(tasks.examples(task, 2)))
+    plain, found = (
+        list(run(Contestant(one, "tiny", "0", "fast-dllm", "x"), task, questions))
+        for one in (model, static)
+    )
+    assert [one.text for one in found] == [one.text for one in plain]
+    assert {one.dtype for one in found} == {"float32"}
+    assert graphed(exact_models["llada-tiny"])[0].denoiser.dtype == "float64"
+
+
+def test_a_graph_is_captured_on_the_gpu_of_its_buffers(monkeypatch):
+    """The runtime is a double: a stream or graph of another GPU could not read them."""
+    seen = []
+    monkeypatch.setattr(torch.cuda, "device", lambda device: seen.append(device) or nullcontext())
+    for name in ("cuda:1", "cpu"):
+        with current(torch.device(name)):
+            pass
+    assert seen == [torch.device("cuda:1")]

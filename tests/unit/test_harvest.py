@@ -12,7 +12,8 @@ from doubles import FakeDenoiser, model_of, sure_of
 from unmask import InputError, generate
 from unmask.cluster.spread import Here
 from unmask.distill.harvest import Harvest, Tally, fitting, harvest
-from unmask.distill.shards import MANIFEST, Shards, read, read_manifest
+from unmask.distill.intake import Shards
+from unmask.distill.shards import MANIFEST, read, read_manifest
 
 PROMPTS = [[5, 6, 7], [9], [1, 2, 3, 4], [8, 8], [3]]
 LIMITS = {"max_new_tokens": 8, "block_length": 4, "threshold": 0.8}
@@ -51,25 +52,17 @@ def test_an_interrupted_harvest_goes_on_without_loss_or_repetition(llada, tmp_pa
     assert harvested(llada, tmp_path) == []
 
 
-def test_a_shard_without_its_line_does_not_count(llada, tmp_path):
-    """Killed between file and line, or within the line."""
+@pytest.mark.parametrize("torn", [True, False])
+def test_a_shard_without_its_line_counts_once_the_writer_is_back(llada, tmp_path, torn):
+    """Killed between file and line, or within the line. Readers look at nothing but whole lines."""
     harvested(llada, tmp_path)
     whole = (tmp_path / MANIFEST).read_text()
-    (tmp_path / MANIFEST).write_text(whole[:-20])
-    assert Shards(tmp_path, {"x": 1}).done() == {0, 1, 2, 3}
-    harvested(llada, tmp_path)
-    assert [sample.index for sample in read(tmp_path)] == [0, 1, 2, 3, 4]
-
-
-def test_a_damaged_shard_can_be_harvested_again(llada, tmp_path):
-    harvested(llada, tmp_path)
-    (tmp_path / "shard-00001.safetensors").write_bytes(b"junk")
-    with pytest.raises(InputError, match="delete its manifest line and harvest again"):
-        list(read(tmp_path))
-    lines = (tmp_path / MANIFEST).read_text().splitlines(keepends=True)
-    (tmp_path / MANIFEST).write_text("".join(lines[:2] + lines[3:]))
-    harvested(llada, tmp_path)
-    assert sorted(sample.index for sample in read(tmp_path)) == [0, 1, 2, 3, 4]
+    cut = whole[:-20] if torn else whole[: whole.rindex('{"shard"')]
+    (tmp_path / MANIFEST).write_text(cut)
+    assert [sample.index for sample in read(tmp_path)] == [0, 1, 2, 3]
+    assert (tmp_path / MANIFEST).read_text() == cut
+    assert Shards(tmp_path, {"x": 1}).done() == {0, 1, 2, 3, 4}
+    assert (tmp_path / MANIFEST).read_text() == whole
 
 
 def test_other_settings_are_refused_by_name(tmp_path):
@@ -78,7 +71,7 @@ def test_other_settings_are_refused_by_name(tmp_path):
         Shards(tmp_path, {"preset": "d3llm", "raw": False})
 
 
-@pytest.mark.parametrize("text", ["hello\n", "[1]\n", "", '{"format": "x"}\n'])
+@pytest.mark.parametrize("text", ["hello\n", "hello", "[1]\n", '{"format": "x"}\n'])
 def test_a_folder_of_something_else_is_refused_and_left_alone(text, tmp_path):
     (tmp_path / MANIFEST).write_text(text)
     with pytest.raises(InputError, match="manifest"):
@@ -88,7 +81,7 @@ def test_a_folder_of_something_else_is_refused_and_left_alone(text, tmp_path):
 
 def test_a_damaged_shard_is_named(llada, tmp_path):
     harvested(llada, tmp_path)
-    name = read_manifest(tmp_path)[1][1]["shard"]
+    name = read_manifest(tmp_path).lines[1]["shard"]
     content = bytearray((tmp_path / name).read_bytes())
     content[-1] ^= 1
     (tmp_path / name).write_bytes(bytes(content))

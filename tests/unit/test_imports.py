@@ -9,7 +9,8 @@ from pyarrow import parquet
 
 from unmask import InputError, load, rows
 from unmask.distill.imports import Import, Refused, imported
-from unmask.distill.shards import Shards, read
+from unmask.distill.intake import Shards
+from unmask.distill.shards import read
 from unmask.verify.boxes import last_box
 from unmask.verify.checks import boxed, exact, number
 

@@ -49,11 +49,11 @@ DRAWN = {
     "heat": lambda theme: heat.draw(STRIPS, "order", theme, 4),
 }
 SAID = {
-    "direct": ["d3LLM-LLaDA", "AUP 637.7", "tokens per forward", "accuracy (%)", "shaded"],
+    "direct": ["d3LLM-LLaDA", "AUP 637.7 (1.00)", "tokens per forward", "accuracy (%)", "shaded"],
     "key": ["d3llm", "vanilla", "bars: 95 %"],
-    "radar": ["GSM8K-CoT", "638", "dParallel-LLaDA"],
-    "bars": ["d3LLM-LLaDA", "638", "GSM8K-CoT, LLaDA, published"],
-    "means": ["d3LLM-Coder-7B", "184", "mean over 4 tasks"],
+    "radar": ["GSM8K-CoT", "638", "dParallel-LLaDA", "start at 1.00 tokens per forward or less"],
+    "bars": ["d3LLM-LLaDA", "638 (1.00)", "GSM8K-CoT, LLaDA, published"],
+    "means": ["d3LLM-Coder-7B", "184 (1.00)", "mean over 4 tasks"],
     "heat": ["one by one", "8 forwards", "2 forwards", "position in the answer"],
 }
 
@@ -145,8 +145,14 @@ def test_where_a_text_ends(tokens, end):
 def test_what_cannot_be_drawn_is_said(tmp_path):
     for attempt, words in [
         (lambda: curves.draw([], "x"), "no curve to draw"),
-        (lambda: radar.draw(LLADA[:2], "x"), "at least 3 tasks, there are 2"),
-        (lambda: radar.draw([*LLADA, *tables([], ["Coder"])], "x"), "no method stands in all"),
+        (
+            lambda: radar.draw(LLADA[:2], "x"),
+            "at least 3 tasks, not 2 tasks",
+        ),
+        (
+            lambda: radar.draw([*LLADA, *tables([], ["Coder"])], "x"),
+            "no method has an AUP on all tasks",
+        ),
         (lambda: bars.panels(LLADA, "beauty"), "figure='beauty' is not known"),
         (lambda: bars.draw([], "accuracy"), "nobody has accuracy"),
         (lambda: heat.draw([], "x"), "no answer to draw"),

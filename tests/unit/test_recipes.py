@@ -105,3 +105,31 @@ def test_files(tmp_path):
     path.write_text('state = "block"')
     with pytest.raises(InputError, match="missing"):
         recipes.read(str(path), {})
+
+
+def test_how_a_look_decodes_is_chosen():
+    assert recipes.read("d3llm-tiny", {}).decode == recipes.Decode("d3llm", 16, {})
+    assert recipes.read("dparallel-llada", {}).decode.preset == "dparallel"
+    assert recipes.read("base", {}).decode.preset == "fast-dllm"
+    changes = {"decode.preset": "dparallel", "decode.prompts": "64", "decode.threshold": "0.3"}
+    found = recipes.read("d3llm-tiny", changes).decode
+    assert found == recipes.Decode("dparallel", 64, {"threshold": 0.3})
+    assert recipes.read("base", {"decode.cache": "none"}).decode.settings == {"cache": None}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"decode.preset": "d4"}, "preset='d4' is not known"),
+        ({"decode.prompts": "0"}, r"decode\.prompts=0"),
+        ({"decode.max_new_tokens": "8"}, "that of the held-out texts"),
+        ({"decode": "3"}, "decode=3 is not allowed"),
+        ({"decode": "none"}, "decode=None is not allowed"),
+        ({"batch.x": "3"}, "batch="),
+        ({"batch.x": "word"}, "batch="),
+        ({'"a.b"': "3"}, "a.b"),
+    ],
+)
+def test_tables_that_cannot_be_are_named(changes, message):
+    with pytest.raises(InputError, match=message):
+        recipes.read("d3llm-tiny", changes)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from tokenizers.processors import TemplateProcessing
 
-from unmask import CheckpointError
+from unmask import CheckpointError, PromptError
 from unmask.text import tokenizer
 
 # Every byte is a token; then five merges. "1 2" would be one token if digits were not cut apart.
@@ -23,6 +23,24 @@ ADDED = {
     "262": {"content": "<|mask|>", "special": True},
     "263": {"content": "<tool>", "special": False},
 }
+
+
+def test_a_text_that_is_far_too_long_is_not_read_to_its_end(tmp_path):
+    codec = tokenizer.read(write_qwen2(tmp_path))
+    long = tokenizer.LONG * 3 * "h"
+    with pytest.raises(PromptError, match=f"its first {tokenizer.LONG} are {tokenizer.LONG} tok"):
+        codec.encode(long, plain=False, most=100)
+    assert len(codec.encode(long, plain=False, most=len(long))) == len(long)
+    # Just twice as long might still be a matter of where it was cut, so all of it is counted.
+    assert len(codec.encode(long, plain=False, most=tokenizer.LONG // 2)) == len(long)
+
+
+@pytest.mark.parametrize("beginning", ["", "he said ", "12 12 \U0001f600 "])
+def test_a_long_text_has_the_ids_of_its_parts(tmp_path, beginning):
+    codec = tokenizer.read(write_whole(tmp_path))
+    text = beginning + "hello 12\n" * tokenizer.LONG
+    ids = codec._tokenizer.encode(text, add_special_tokens=True).ids
+    assert codec.encode(text, plain=True) == ids
 
 
 def write_qwen2(folder, added=ADDED):

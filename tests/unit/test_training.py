@@ -21,8 +21,9 @@ from unmask.cli.main import main
 from unmask.distill import adapter, checkpoint, lora, saves, session, train
 from unmask.distill.batches import Noise, collate
 from unmask.distill.checkpoint import RunFolder
+from unmask.distill.intake import Shards
 from unmask.distill.recipe import Lora, Recipe
-from unmask.distill.shards import Sample, Shards
+from unmask.distill.shards import Sample, read_manifest
 from unmask.distill.texts import check_teacher, text_of
 from unmask.distill.texts import load as load_texts
 from unmask.errors import TrainError
@@ -180,9 +181,8 @@ def test_products_in_bfloat16(tmp_path):
 
 
 def state(folder):
-    """The tensors of the only save, byte by byte."""
-    [save] = folder.glob("state-*")
-    [path] = save.iterdir()
+    """The tensors of the newest save, byte by byte."""
+    [path] = max(folder.glob("state-*")).glob("*.safetensors")
     return {name: tensor.numpy().tobytes() for name, tensor in load_file(path).items()}
 
 
@@ -207,12 +207,12 @@ def test_it_learns(texts, model, tmp_path):
 
 def test_the_held_out_loss_is_that_of_the_model(texts, model, tmp_path):
     """Token by token from `Model.logits`, with the draws of a look."""
-    held = texts[:3]
+    held = texts[:12]
     model.denoiser.requires_grad_(requires_grad=True)
-    run = train.Run(replace(RECIPE, rate=1e-12), 1, 0, 4, 2, look=1)
+    run = train.Run(replace(RECIPE, rate=1e-12, filler=0.5), 1, 0, 4, 2, look=1)
     tools = (Accelerator(cpu=True), RunFolder(tmp_path, {}), lambda: {"decode_forwards": 3.5})
-    [line] = train.train(model.denoiser, None, train.Data(texts[3:], held), run, tools)
-    losses, right = [], []
+    [line] = train.train(model.denoiser, None, train.Data(texts[12:], held), run, tools)
+    losses, right, padding = [], [], []
     for text in held:
         draw = Noise(run.recipe, 0)(text, 0, 1.0).draw
         for asked in (draw.hidden_L, draw.rest_L):
@@ -221,8 +221,10 @@ def test_the_held_out_loss_is_that_of_the_model(texts, model, tmp_path):
                 logits = model.logits(ids.tolist()).double()
             for at in np.flatnonzero(asked):
                 losses.append(-logits[at].log_softmax(-1)[text.ids_L[at]].item())
-                right.append(logits[at].argmax().item() == text.ids_L[at])
+                same = logits[at].argmax().item() == text.ids_L[at]
+                (right if at < text.end else padding).append(same)
     assert line["held_out_loss"] == pytest.approx(np.mean(losses), rel=1e-4)
+    assert padding, "it is asked for, and left out of what was right"
     assert line["held_out_right"] == pytest.approx(np.mean(right))
     assert line["decode_forwards"] == 3.5
 
@@ -265,7 +267,7 @@ def test_other_settings_and_other_folders_are_refused(tmp_path):
         RunFolder(tmp_path / "other", {})
     (tmp_path / "run" / "state-000002").mkdir()
     (tmp_path / "run" / "state-000002" / "shard.safetensors").write_bytes(b"junk")
-    with pytest.raises(InputError, match="delete it to begin again"):
+    with pytest.raises(InputError, match=r"no save that is whole \(state-000002: "):
         RunFolder(tmp_path / "run", {"rate": 1, "seed": 0}).resume({}, None)
 
 
@@ -393,18 +395,18 @@ def test_unusable_samples_are_counted_and_left_out(model, tmp_path):
     tokens = endless.tokens_L.copy()
     tokens[endless.prompt_length :] = 7
     shards.write([good, wrong, long, replace(endless, tokens_L=tokens)])
-    texts, sorting = load_texts([tmp_path], model.card, 80, keep_wrong=False)
+    texts, sorting = load_texts([read_manifest(tmp_path)], model.card, 80, keep_wrong=False)
     assert [text.index for text in texts] == [0]
     assert asdict(sorting) == {"kept": 1, "wrong": 1, "long": 1, "endless": 1}
-    assert len(load_texts([tmp_path], model.card, 80, keep_wrong=True)[0]) == 2
+    assert len(load_texts([read_manifest(tmp_path)], model.card, 80, keep_wrong=True)[0]) == 2
     with pytest.raises(InputError, match="no usable sample: 1 are wrong, 2 longer than 10"):
-        load_texts([tmp_path], model.card, 10, keep_wrong=False)
+        load_texts([read_manifest(tmp_path)], model.card, 10, keep_wrong=False)
 
 
 def test_padding_does_not_make_a_text_too_long(model, tmp_path):
     shards = Shards(tmp_path, {"source": "test"})
     shards.write(list(samples(model.card, 4)))
-    texts, sorting = load_texts([tmp_path], model.card, 28, keep_wrong=False)
+    texts, sorting = load_texts([read_manifest(tmp_path)], model.card, 28, keep_wrong=False)
     assert sorting.kept == 4
     assert {len(text) for text in texts} <= {27, 28}
     assert all(len(text.order_L) == len(text) >= text.end for text in texts)
@@ -429,7 +431,9 @@ def test_an_empty_draw_of_the_reference_is_a_step_without_a_loss(model, tmp_path
 def test_two_harvests_are_one_data_set(model, tmp_path):
     for name in "ab":
         harvest(tmp_path / name, model.card, 3)
-    texts, _ = load_texts([tmp_path / "a", tmp_path / "b"], model.card, 99, keep_wrong=False)
+    texts, _ = load_texts(
+        [read_manifest(tmp_path / name) for name in "ab"], model.card, 99, keep_wrong=False
+    )
     assert [text.index for text in texts] == [0, 1, 2, 1_000_000, 1_000_001, 1_000_002]
 
 
@@ -440,10 +444,11 @@ def test_a_teacher_whose_ids_mean_other_text_is_refused(tmp_path):
     assert ours == load("tiny-fast").codec.digest()
     for name, vocabulary in (("same", ours), ("other", theirs), ("unknown", None)):
         Shards(tmp_path / name, {"model": "llama", "vocabulary": vocabulary})
-    check_teacher([tmp_path / "same", tmp_path / "unknown"], tiny.card, ours)
-    check_teacher([tmp_path / "other"], tiny.card, None)
+    same, other, unknown = (read_manifest(tmp_path / name) for name in ("same", "other", "unknown"))
+    check_teacher([same, unknown], tiny.card, ours)
+    check_teacher([other], tiny.card, None)
     with pytest.raises(InputError, match=r"other was harvested with llama, whose token ids mean"):
-        check_teacher([tmp_path / "same", tmp_path / "other"], tiny.card, ours)
+        check_teacher([same, other], tiny.card, ours)
 
 
 def test_a_follower_that_does_not_start_is_named(monkeypatch, tmp_path):
@@ -461,7 +466,7 @@ def test_another_vocabulary_is_refused(model, tmp_path):
     small = replace(model.card, vocabulary=50)
     harvest(tmp_path, model.card)
     with pytest.raises(InputError, match="knows 0 to 49; the teacher has another vocabulary"):
-        load_texts([tmp_path], small, 100, keep_wrong=False)
+        load_texts([read_manifest(tmp_path)], small, 100, keep_wrong=False)
 
 
 SCRIPT = """

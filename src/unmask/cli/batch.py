@@ -16,7 +16,7 @@ from unmask.cli import options, prompt_file, workers
 from unmask.cli.screen import Screen
 from unmask.cluster.spread import Here
 from unmask.decode.settings import whole_number
-from unmask.errors import InputError
+from unmask.errors import InputError, counted
 from unmask.files import FAULTS, cut_off, growing, whole_lines
 from unmask.models.loading import outline
 from unmask.rows import read
@@ -67,7 +67,9 @@ def run(arguments: argparse.Namespace) -> None:
         file.seek(0)
         refused = sum(json.loads(line)["response"]["status_code"] != 200 for line in file)
     told = f", {refused} of them refused" if refused else ""
-    Screen(stderr=True).print(f"{len(asked)} answers{told}: {arguments.output}", soft_wrap=True)
+    Screen(stderr=True).print(
+        f"{counted(len(asked), 'answer')}{told}: {arguments.output}", soft_wrap=True
+    )
 
 
 def requests_of(path: Path) -> list[dict[str, Any]]:

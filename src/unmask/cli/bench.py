@@ -14,12 +14,13 @@ from rich.table import Table
 
 from unmask import __version__
 from unmask.cli import options, prompt_file
-from unmask.cli.screen import Screen
+from unmask.cli.screen import Bar, Screen
 from unmask.decode.policy import default_preset
 from unmask.decode.settings import MAX_NEW_TOKENS, whole_number
 from unmask.errors import InputError
 from unmask.evaluate import examples as tasks
 from unmask.evaluate.bench import Contender, Line, Workload, contest, workload
+from unmask.evaluate.curve import ACCURACY, named
 from unmask.models.loading import Model, builtin, load
 
 EXAMPLES = """\
@@ -74,9 +75,14 @@ def run(arguments: argparse.Namespace) -> None:
     model = options.load_model(arguments)
     workload, canvas = _workload(arguments, model)
     contenders = _contenders(arguments, model, canvas)
-    console = Screen(stderr=True)
-    with console.status(f"{len(contenders)} decoders, {arguments.rounds} rounds each"):
-        lines = contest(contenders, workload, arguments.rounds)
+    with Bar(transient=True) as progress:
+        bar = progress.add_task("decoders", total=len(contenders) * arguments.rounds)
+
+        def note(finished: str) -> None:
+            progress.update(bar, advance=1, description=finished)
+            progress.say(finished)
+
+        lines = contest(contenders, workload, arguments.rounds, note)
     if arguments.json:
         print(
             json.dumps(
@@ -161,7 +167,7 @@ def _print(lines: Sequence[Line], arguments: argparse.Namespace, workload: Workl
         "fed",
         "1st block",
         "peak",
-        "accuracy",
+        named(workload.task.metric if workload.task else ACCURACY),
     )
     table = Table("decoder", box=None, header_style="bold", padding=(0, 1))
     for title in right:
@@ -177,12 +183,10 @@ def _print(lines: Sequence[Line], arguments: argparse.Namespace, workload: Workl
             f"{line.fed_positions:,}",
             f"{line.first_block * 1000:.0f} ms",
             f"{line.peak_bytes / 2**20:.1f} MB",
-            "" if line.accuracy is None else f"{line.accuracy:.1%}",
+            line.shown(),
         )
-    console = Screen()
-    if not console.is_terminal:
-        console.width = WIDTH
-    console.print(table)
+    console = Screen(wide=WIDTH)
+    console.table(table)
     console.print(
         f"{arguments.model} · prompts {len(workload.prompts)} · batch {arguments.batch_size} · "
         f"rounds {arguments.rounds} · threads {torch.get_num_threads()}",

@@ -9,14 +9,13 @@ from typing import Any
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
-    Progress,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
 
 from unmask.cli import harness, options, points, workers
-from unmask.cli.screen import Screen
+from unmask.cli.screen import Bar, Screen
 from unmask.cluster.spread import Spread
 from unmask.decode.settings import whole_number
 from unmask.errors import InputError
@@ -139,8 +138,8 @@ def _answer(
                 if record.key not in known:
                     journal.write(record)
                 own.append(record)
-                right = sum(one.right for one in own) / len(own)
-                progress.update(line, advance=1, right=f"{right:.1%} right")
+                right = 100 * sum(one.right for one in own) / len(own)
+                progress.update(line, advance=1, right=points.shown(record.metric, right))
             wanted += sorted(own, key=lambda record: record.index)
     return wanted
 
@@ -194,8 +193,8 @@ def _contestant(arguments: argparse.Namespace, model: Model, swept: dict[str, An
     )
 
 
-def bar() -> Progress:
-    """Counts, accuracy so far, time gone and time left, on standard error."""
+def bar() -> Bar:
+    """Counts, accuracy so far, time gone and time left."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -204,4 +203,4 @@ def bar() -> Progress:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    return Progress(*columns, console=Screen(stderr=True))
+    return Bar(*columns)

@@ -4,20 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-
 from unmask.decode.generate import Result
-from unmask.evaluate.memory import mark
+from unmask.errors import counted
+from unmask.evaluate.memory import peak
+from unmask.models.loading import Model
 
 
-def peak_memory() -> int:
-    """Most memory in use so far, in bytes: GPU memory of this process, else its resident memory."""
-    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
-        return torch.cuda.max_memory_allocated()
-    return mark()
-
-
-def as_object(result: Result, preset: str, model: str) -> dict[str, Any]:
+def as_object(result: Result, preset: str, model: Model) -> dict[str, Any]:
     """What --json prints."""
     return {
         "text": result.text,
@@ -28,16 +21,18 @@ def as_object(result: Result, preset: str, model: str) -> dict[str, Any]:
         "fed_positions": result.fed_positions,
         "seconds": round(result.seconds, 4),
         "tokens_per_second": round(result.tokens_per_second, 1),
-        "peak_memory_bytes": peak_memory(),
+        "peak_memory_bytes": peak(model.denoiser.device),
         "preset": preset,
-        "model": model,
+        "model": model.card.name,
     }
 
 
 def as_line(result: Result, preset: str, model: str) -> str:
     """What people read under an answer."""
     return (
-        f"{model} · {preset} · {result.tokens} tokens in {result.forwards} forwards "
+        f"{model} · {preset} · {counted(result.tokens, 'token')} in "
+        f"{counted(result.forwards, 'forward')} "
         f"({result.tokens_per_forward:.2f} each) · {result.seconds:.2f} s · "
-        f"{result.tokens_per_second:.0f} tokens/s · {result.fed_positions} positions fed"
+        f"{result.tokens_per_second:.0f} tokens/s · "
+        f"{counted(result.fed_positions, 'position')} fed"
     )

@@ -114,7 +114,7 @@ def _show(
     console: Console, result: Result, arguments: argparse.Namespace, preset: str, model: Model
 ) -> None:
     if arguments.json:
-        print(json.dumps(figures.as_object(result, preset, model.card.name), ensure_ascii=False))
+        print(json.dumps(figures.as_object(result, preset, model), ensure_ascii=False))
         return
     if not console.is_terminal:
         print(result.text if result.text is not None else result.token_ids)

@@ -6,13 +6,18 @@ import argparse
 import json
 from pathlib import Path
 
+from rich.table import Table
+
 from unmask.cli import options
 from unmask.cli.screen import Screen
 from unmask.decode.settings import whole_number
 from unmask.errors import InputError
-from unmask.evaluate import harness
+from unmask.evaluate import harness, provenance
 from unmask.evaluate.likelihood import Effort
 from unmask.files import reason_of
+from unmask.models.loading import find_folder
+
+WIDTH = 1000  # of a table in a file or pipe: as lm-eval has it
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -60,6 +65,7 @@ def run(arguments: argparse.Namespace) -> None:
         options.preset_name(arguments, model),
         options.overrides(arguments),
         Effort(arguments.samples, batch_size=arguments.batch_size),
+        provenance.fingerprint(find_folder(arguments.model)),
     )
     if arguments.out:
         text = json.dumps(outcome.results, default=str, ensure_ascii=False)
@@ -73,7 +79,32 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.json:
         print(json.dumps(outcome.results["results"], default=str))
     else:
-        Screen().print(outcome.table, soft_wrap=True, markup=False)
+        _print(outcome)
+
+
+def _print(outcome: harness.Outcome) -> None:
+    """lm-eval's tables as they are, or as lists where the terminal is too narrow for them."""
+    screen = Screen(wide=WIDTH, markup=False)
+    for part in outcome.table.strip().split("\n\n"):
+        if max(map(len, part.splitlines())) <= screen.width:
+            screen.print(part, soft_wrap=True)
+        else:
+            screen.table(_grid(part))
+    if outcome.unrecorded:
+        names = ", ".join(outcome.unrecorded)
+        screen.print(
+            f"no records of what was ranked, or has no score from 0 to 1: {names}", soft_wrap=True
+        )
+
+
+def _grid(markdown: str) -> Table:
+    heads, _, *rows = (
+        [cell.strip() for cell in line.strip("|").split("|")] for line in markdown.splitlines()
+    )
+    table = Table(*heads, box=None)
+    for row in rows:
+        table.add_row(*row)
+    return table
 
 
 def _check(arguments: argparse.Namespace) -> None:

@@ -12,12 +12,13 @@ from pathlib import Path
 from unmask import rows
 from unmask.cli import options, prompt_file, workers
 from unmask.cli.questions import questions
-from unmask.cli.screen import Screen
+from unmask.cli.screen import Screen, tell
 from unmask.decode.settings import whole_number
 from unmask.distill.harvest import Harvest, Tally, fitting, harvest
 from unmask.distill.imports import Import, Refused, imported
-from unmask.distill.shards import Shards, read
-from unmask.errors import InputError
+from unmask.distill.intake import Shards
+from unmask.distill.shards import read
+from unmask.errors import InputError, counted
 from unmask.models.loading import Model
 from unmask.verify.checks import CHECKS
 
@@ -33,9 +34,9 @@ examples:
 gt_answer (dParallel), or of prompt_ids and trajectory (d3LLM). Files: JSON lines or Parquet.
 A column is_correct, or gt_answer (text or number) with a boxed answer, says which are right.
 
-Give the same command again after an interruption: what is stored is not answered twice. Answers
-of a task are checked, those to prompts if --check says how; --attempts tries wrong ones again at
-temperature 0.1, 0.2, ...
+Give the same command again after an interruption: what is stored is not answered twice, and what
+is damaged is answered again. Answers of a task are checked, those to prompts if --check says how;
+--attempts tries wrong ones again at temperature 0.1, 0.2, ...
 """
 
 LOT = 32
@@ -70,8 +71,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--batch-size", type=int, default=32, metavar="N", help="default: 32")
     parser.add_argument(
-        "--shard-size", type=int, default=128, metavar="N", help="samples a file (default: 128)"
-    )
+        "--shard-size", type=int, default=128, metavar="N",
+        help="samples a file, and the most that a killed harvest loses (default: 128)",
+    )  # fmt: skip
     parser.add_argument("--raw", action="store_true", help="do not use the chat template")
     parser.add_argument("--json", action="store_true", help="print the statistics as one object")
     options.add_model(parser)
@@ -108,7 +110,7 @@ def run(arguments: argparse.Namespace) -> None:
         sizes = arguments.batch_size, arguments.shard_size, arguments.attempts
         how = Harvest(preset, overrides, *sizes, check, arguments.raw)
         fit, unfit = fitting(model, prompts, how)
-        shards = Shards(arguments.out, settings)
+        shards = Shards(arguments.out, settings, tell)
         if unfit:
             Screen(stderr=True).print(f"{len(unfit)} left out, the first: {unfit[0]}")
         with prompt_file.progress_bar() as progress:
@@ -140,7 +142,7 @@ def _take(arguments: argparse.Namespace) -> None:
         "vocabulary": model.codec.digest() if model.codec else None,
     }
     entries = itertools.islice(itertools.chain([first], entries), arguments.count)
-    shards, refused = Shards(arguments.out, settings), Refused()
+    shards, refused = Shards(arguments.out, settings, tell), Refused()
     fields = arguments.prompt_field, arguments.answer_field
     how = Import(canvas, arguments.templated, arguments.shard_size, *fields)
     with prompt_file.progress_bar() as progress:
@@ -149,7 +151,7 @@ def _take(arguments: argparse.Namespace) -> None:
             progress.advance(bar)
     if refused.long:
         Screen(stderr=True).print(
-            f"{refused.long} answers are longer than {canvas} tokens and left out; "
+            f"{counted(refused.long, 'answer')} longer than {counted(canvas, 'token')} left out; "
             "--max-new-tokens makes room"
         )
     if refused.masked:
@@ -183,7 +185,7 @@ def _print(arguments: argparse.Namespace, model: Model) -> None:
     right = f", {tally.correct / tally.checked:.1%} right" if tally.checked else ""
     endless = f", {tally.endless} without an end" if tally.endless else ""
     Screen().print(
-        f"{samples} samples{right}{endless}, {tally.kept} to learn from; "
+        f"{counted(samples, 'sample')}{right}{endless}, {tally.kept} to learn from; "
         f"{about['tokens_per_sample']:.1f} tokens each ({spread[0]} to {spread[2]}, median "
         f"{spread[1]:.0f}), {about['tokens_per_forward']:.2f} a forward: {arguments.out}",
         soft_wrap=True,

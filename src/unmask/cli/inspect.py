@@ -16,6 +16,7 @@ from rich.table import Table
 from unmask.canvas.trajectory import Trajectory
 from unmask.cli.drawing import draw
 from unmask.cli.screen import Screen
+from unmask.errors import counted
 from unmask.models.loading import builtin, find_folder
 from unmask.text import tokenizer
 
@@ -64,8 +65,9 @@ def run(arguments: argparse.Namespace) -> None:
             screen.update(draw(tokens, born, step, codec), refresh=True)
             time.sleep(max(arguments.pause, 0.0))
     console.print(
-        f"{trajectory.model} · {trajectory.policy} · {trajectory.steps} forwards · "
-        f"{int(trajectory.fed.sum())} positions fed",
+        f"{trajectory.model} · {trajectory.policy} · "
+        f"{counted(trajectory.steps, 'forward')} · "
+        f"{counted(int(trajectory.fed.sum()), 'position')} fed",
         style="dim",
     )
 

@@ -56,9 +56,7 @@ def run(arguments: argparse.Namespace) -> None:
     found, means = tables(curves, families), averages(curves, families)
     if not found:
         raise InputError("these records hold no generated tokens; a leaderboard needs some")
-    console = Screen(markup=False)  # labels are people's own
-    if not console.is_terminal:
-        console.width = WIDTH
+    console = Screen(wide=WIDTH, markup=False)  # labels are people's own
     for table in found:
         _print(console, table)
     for company in dict.fromkeys(one.company for one in means):
@@ -71,29 +69,30 @@ def run(arguments: argparse.Namespace) -> None:
 def _print(console: Screen, table: Table) -> None:
     # Who a row is from stands in the title already, but in mixed company.
     mixed = len({row.curve.source for row in table.rows}) > 1
-    heads = [head for head in sheet.HEADS if mixed or head != "source"]
+    names = sheet.heads(table.metric)
+    heads = [head for head in names if mixed or head != "source"]
     grid = Grid(box=None, header_style="bold", padding=(0, 1), title=table.title)
     grid.title_justify, grid.title_style = "left", "bold"
     for head in heads:
         grid.add_column(head, justify="left" if head in ("method", "source") else "right")
     for row in table.rows:
-        cells = dict(zip(sheet.HEADS, sheet.cells(row, brief=True), strict=True))
+        cells = dict(zip(names, sheet.cells(row, brief=True), strict=True))
         grid.add_row(*(cells[head] for head in heads))
-    console.print(grid)
+    console.table(grid)
     for note in table.notes:
         console.print(note, style="dim")
     console.print()
 
 
 def _print_means(console: Screen, own: Sequence[Average]) -> None:
-    grid = Grid("method", box=None, header_style="bold", padding=(0, 1))
+    grid = Grid(box=None, header_style="bold", padding=(0, 1))
     grid.title, grid.title_justify = sheet.mean_title(own[0].company), "left"
     grid.title_style = "bold"
-    for head in ("AUP", "AUP, own best", "tasks"):
-        grid.add_column(head, justify="right")
+    for head in sheet.MEAN_HEADS:
+        grid.add_column(head, justify="left" if head == "method" else "right")
     for one in own:
-        grid.add_row(one.label, f"{one.area:.2f}", f"{one.own:.2f}", f"{one.tasks} of {one.of}")
-    console.print(grid)
+        grid.add_row(*sheet.mean_cells(one))
+    console.table(grid)
     console.print()
 
 

@@ -11,8 +11,11 @@ from typing import Any
 from rich.table import Table
 
 from unmask.cli.screen import Screen
-from unmask.evaluate.curve import scored
+from unmask.errors import counted
+from unmask.evaluate.aup import START
+from unmask.evaluate.curve import ACCURACY, Scored, named, scored, unit
 from unmask.evaluate.intervals import Interval
+from unmask.evaluate.leaderboard import ADVICE
 from unmask.evaluate.metrics import Point, curves, points
 from unmask.evaluate.record import Record
 from unmask.evaluate.task import Example, Scores, Task
@@ -41,33 +44,52 @@ def overall(
 def show(records: Sequence[Record], more: Overall, *, as_json: bool, where: Path) -> None:
     """Points, and AUP of the curves that have several."""
     found = sorted(points(records), key=lambda point: point.setup.method)
-    areas = {
-        (one.curve.task, one.curve.label): one
-        for one in scored(curves(found))
-        if len(one.curve.dots) > 1
-    }
+    areas = [one for one in scored(curves(found)) if len(one.curve.dots) > 1]
     if as_json:
         entries = [_object(point, more.get(_key(point), {})) for point in found]
-        summed = [
-            {"task": task, "method": label, "aup": one.own.value, "dropped": one.dropped}
-            for (task, label), one in areas.items()
-        ]
+        summed = [_area_object(one) for one in areas]
         print(json.dumps({"records": str(where), "points": entries, "aup": summed}))
         return
-    screen = Screen()
-    if not screen.is_terminal:
-        screen.width = WIDTH
+    screen = Screen(wide=WIDTH)
     for method, group in itertools.groupby(found, key=lambda point: point.setup.method):
         screen.print(f"\n{method}", style="bold", markup=False)
-        screen.print(_table(list(group), more))
-    for (task, label), one in areas.items():
-        dropped = f", {one.dropped} out of the five-point band" if one.dropped else ""
-        text = f"\nAUP of {label} on {task}: {_value(one.own, '.1f')}{dropped}"
-        screen.print(text, markup=False)
+        screen.table(_table(list(group), more))
+    for one in areas:
+        screen.print(f"\n{_area(one)}", markup=False, soft_wrap=True)
     cut = sum(point.left_out for point in found)
     if cut:
-        screen.print(f"\n{cut} prompts were longer than the model takes and cut at the left")
+        screen.print(f"\n{counted(cut, 'prompt')} longer than the model takes, cut at the left")
     screen.print(f"\nrecords: {where}", soft_wrap=True, markup=False)
+
+
+def _area(one: Scored) -> str:
+    """A sentence about a curve: its area and where it starts, or why it has none."""
+    start, name = one.curve.start.value, f"AUP of {one.curve.label} on {one.curve.task}"
+    if one.own is None:
+        return (
+            f"{name}: none that can be compared, for the curve starts at {start:.2f} tokens per "
+            f"forward (at most {START:g}); {ADVICE}"
+        )
+    dropped = f", {one.dropped} out of the five-point band" if one.dropped else ""
+    return f"{name}: {one.own.value:.1f}, from {start:.2f} tokens per forward on{dropped}"
+
+
+def _area_object(one: Scored) -> dict[str, Any]:
+    return {
+        "task": one.curve.task,
+        "method": one.curve.label,
+        "aup": one.own.value if one.own else None,
+        "start": one.curve.start.value,
+        "comparable": one.curve.comparable,
+        "dropped": one.dropped,
+    }
+
+
+def shown(metric: str, value: float) -> str:
+    """A mean score in percent, by its name."""
+    if metric == ACCURACY:
+        return f"{value:.1f}% right"
+    return f"{named(metric)} {value:.1f}{unit(metric)}"
 
 
 def _table(found: Sequence[Point], more: Overall) -> Table:
@@ -82,12 +104,13 @@ def _table(found: Sequence[Point], more: Overall) -> Table:
     for name in ("",) * also:
         table.add_column(name, overflow="fold")
     for point, own in zip(found, figures, strict=True):
-        share = point.accuracy
+        share, metric = point.accuracy, point.metric
+        name = "" if metric == ACCURACY else f"{named(metric)} "
         table.add_row(
             point.setup.task,
             *(_swept(point.swept),) * swept,
             str(point.answers),
-            f"{share.value:.1f} % [dim]({share.low:.1f} to {share.high:.1f})[/]",
+            f"{name}{share.value:.1f}{unit(metric)} [dim]({share.low:.1f} to {share.high:.1f})[/]",
             _value(point.tokens_per_forward, ".2f") if point.tokens else "-",
             f"{point.forwards:.1f}",
             _value(point.tokens_per_second, ".0f") if point.tokens else "-",
@@ -103,7 +126,7 @@ def _value(one: Interval | None, form: str) -> str:
 def _object(point: Point, figures: Scores) -> dict[str, Any]:
     intervals = {
         name: None if one is None else [one.value, one.low, one.high]
-        for name in ("accuracy", "tokens_per_forward", "tokens_per_second")
+        for name in ("tokens_per_forward", "tokens_per_second")
         for one in [getattr(point, name)]
     }
     means = ("tokens", "forwards", "refresh_forwards", "cached_forwards", "fed_per_token",
@@ -112,6 +135,12 @@ def _object(point: Point, figures: Scores) -> dict[str, Any]:
         "task": point.setup.task,
         "method": point.setup.method,
         "swept": dict(point.swept),
+        "metric": point.metric,
+        ACCURACY if point.metric == ACCURACY else f"mean_{point.metric}": [
+            point.accuracy.value,
+            point.accuracy.low,
+            point.accuracy.high,
+        ],
         **intervals,
         **{name: getattr(point, name) for name in means},
         **figures,

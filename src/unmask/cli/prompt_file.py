@@ -16,11 +16,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
 from unmask import rows
 from unmask.cli import figures, options
-from unmask.cli.screen import Screen
+from unmask.cli.screen import Bar
 from unmask.decode.generate import finished, prepare
 from unmask.decode.prompts import Prompt
 from unmask.decode.step import Row
@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> None:
         task = progress.add_task("prompts", total=len(prompts), completed=len(done))
         for at, result in finished(model, rows, arguments.batch_size):
             index = waiting[at]
-            about = figures.as_object(result, preset, model.card.name)
+            about = figures.as_object(result, preset, model)
             line = {"index": index, "asked": asked[index], **about}
             print(json.dumps(line, ensure_ascii=False), file=out, flush=True)
             progress.advance(task)
@@ -192,7 +192,7 @@ MEMORY = 600.0
 """Seconds over which a bar measures its speed: answers may come in batches, minutes apart."""
 
 
-def progress_bar(*, disable: bool = False) -> Progress:
+def progress_bar(*, disable: bool = False) -> Bar:
     """A bar with counts and the time that is left, on standard error."""
     columns = (
         TextColumn("{task.description}"),
@@ -200,5 +200,4 @@ def progress_bar(*, disable: bool = False) -> Progress:
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    screen = Screen(stderr=True)
-    return Progress(*columns, console=screen, disable=disable, speed_estimate_period=MEMORY)
+    return Bar(*columns, disable=disable, speed_estimate_period=MEMORY)

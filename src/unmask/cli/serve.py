@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import re
 import sys
@@ -100,7 +101,7 @@ def run(arguments: argparse.Namespace) -> None:
     _check(arguments)
     if arguments.ray is None:
         workers.alone(arguments, "replicas")
-    preset, overrides = options.preset(arguments), options.overrides(arguments)
+    preset, overrides = options.preset(arguments), _finite(options.overrides(arguments))
     with bind(arguments.host, arguments.port) as bound:
         _open(arguments, bound, preset, overrides)
 
@@ -202,6 +203,14 @@ def _key(arguments: argparse.Namespace) -> str | None:
             "use ASCII letters, digits and signs"
         )
     return key
+
+
+def _finite(overrides: dict[str, Any]) -> dict[str, Any]:
+    """``overrides``, all of which JSON can tell: the events of /v1/canvas do."""
+    for name, value in overrides.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise InputError(f"{name}={value} is not allowed; give a number with an end")
+    return overrides
 
 
 def _origins(given: Sequence[str]) -> tuple[str, ...]:

@@ -8,21 +8,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unmask.cli import prompt_file
-from unmask.cli.screen import Screen
+from unmask.cli.screen import Screen, tell
+from unmask.decode import policy
 from unmask.decode.generate import generate
 from unmask.decode.settings import whole_number
 from unmask.distill import recipe as recipes
 from unmask.distill.recipe import Recipe
 from unmask.distill.shards import read_manifest
 from unmask.distill.texts import APART
-from unmask.errors import InputError
+from unmask.errors import InputError, counted
 from unmask.evaluate import examples as tasks
 
 if TYPE_CHECKING:
     from unmask.distill.session import Session
 
-QUICK = 16
-"""Prompts of a quick decode."""
 FOLLOWERS = ("tensorboard", "wandb", "trackio")
 
 
@@ -99,8 +98,9 @@ def run(arguments: argparse.Namespace) -> None:
     screen = Screen()
     if main:
         screen.print(
-            f"{session.student.card.name}: {len(session.texts)} texts{_left_out(session.sorting)}, "
-            f"{session.steps} steps, {session.trainable:,} trainable parameters",
+            f"{session.student.card.name}: {counted(len(session.texts), 'text')}"
+            f"{_left_out(session.sorting)}, {counted(session.steps, 'step')}, "
+            f"{counted(session.trainable, 'trainable parameter')}",
             soft_wrap=True,
         )
     with prompt_file.progress_bar(disable=not main) as progress:
@@ -148,7 +148,7 @@ def begin(arguments: argparse.Namespace) -> Session:
         recompute=arguments.recompute,
         sharded=getattr(arguments, "shard", False),
     )
-    return session.begin(wish)
+    return session.begin(wish, tell)
 
 
 def _left_out(sorting: Any) -> str:
@@ -158,15 +158,18 @@ def _left_out(sorting: Any) -> str:
 
 
 def quick_decode(session: Session) -> Callable[[], dict[str, Any]] | None:
-    """Forwards and right answers on held-out prompts of the first harvest; right by the task that
-    was harvested, or, where there is none, word for word the teacher's."""
-    quick = [text for text in session.held if text.index < APART][:QUICK]
-    model = session.student
+    """Forwards and right answers on held-out prompts of the first harvest, decoded as the recipe
+    says; right by the task that was harvested, or, without one, word for word the teacher's."""
+    how, model = session.wish.recipe.decode, session.student
+    quick = [text for text in session.held if text.index < APART][: how.prompts]
     if not quick:
         return None
     prompts = [text.ids_L[: text.prompt_length].tolist() for text in quick]
     room = min(len(text) - text.prompt_length for text in quick)
-    source = read_manifest(session.wish.data[0])[0]["settings"].get("source")
+    given = {**how.settings, "max_new_tokens": room}
+    rule = policy.make(model.card, how.preset, given, model.defaults).strategy
+    named = {"preset": how.preset, "prompts": len(quick), **how.settings, "strategy": str(rule)}
+    source = read_manifest(session.wish.data[0]).settings.get("source")
     task, examples = None, []
     if source in tasks.tasks():
         task = tasks.find(source)
@@ -181,10 +184,11 @@ def quick_decode(session: Session) -> Callable[[], dict[str, Any]] | None:
         return ids[: len(theirs)] == theirs
 
     def look() -> dict[str, Any]:
-        results = generate(model, prompts, "d3llm", max_new_tokens=room)
+        results = generate(model, prompts, how.preset, **given)
         hits = [right(n, result.token_ids, result.text) for n, result in enumerate(results)]
         forwards = sum(result.forwards for result in results)
         return {
+            **{f"decode_{name}": value for name, value in named.items()},
             "decode_forwards": forwards / len(quick),
             "decode_right": sum(hits) / len(quick),
         }

@@ -7,11 +7,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from rich.progress import Progress
+from rich.progress import TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from unmask.cli import options
-from unmask.cli.screen import Screen
+from unmask.cli.screen import Bar, Screen
 from unmask.decode.options import table
 from unmask.decode.saved import write_settings
 from unmask.decode.settings import MAX_NEW_TOKENS, in_range, whole_number
@@ -19,7 +19,8 @@ from unmask.decode.window import BLOCK_LENGTH
 from unmask.errors import InputError
 from unmask.evaluate import examples as tasks
 from unmask.evaluate.bench import Line, Workload, workload
-from unmask.evaluate.tune import LADDERS, Rung, Verdict, tune
+from unmask.evaluate.curve import ACCURACY, named
+from unmask.evaluate.tune import Rung, Verdict, tune
 from unmask.models.loading import Model
 
 EXAMPLES = """\
@@ -87,13 +88,12 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _searched(model: Model, load: Workload, size: dict[str, Any], budget: float) -> Verdict:
-    with Progress(console=Screen(stderr=True), transient=True) as progress:
-        steps = ["vanilla", *LADDERS, "finals"]
-        bar = progress.add_task(steps[0], total=len(steps))
+    with Bar(TextColumn("{task.description}"), TimeElapsedColumn(), transient=True) as progress:
+        bar = progress.add_task("vanilla", total=None)
 
         def note(finished: str) -> None:
-            following = steps[min(steps.index(finished) + 1, len(steps) - 1)]
-            progress.update(bar, advance=1, description=following)
+            progress.update(bar, description=finished)
+            progress.say(finished)
 
         return tune(model, load, size, budget, note)
 
@@ -126,7 +126,7 @@ def _add(table: Table, name: tuple[str, str], line: Line, *, timed: bool, mark: 
         f"{line.tokens_per_forward:.2f}",
         f"{line.forwards:,}",
         f"{line.fed_positions:,}",
-        f"{line.accuracy or 0:.1%}",
+        line.shown(),
         f"{line.tokens_per_second:,.0f}" if timed else "",
     )
     style = {"best": "bold green", "too low": "dim"}.get(mark)
@@ -135,7 +135,8 @@ def _add(table: Table, name: tuple[str, str], line: Line, *, timed: bool, mark: 
 
 def _print(verdict: Verdict, arguments: argparse.Namespace) -> None:
     table = Table("decoder", box=None, header_style="bold", padding=(0, 1))
-    for title in ("bar", "tok/fwd", "forwards", "fed", "accuracy", "tokens/s", ""):
+    score = named(verdict.base.metric or ACCURACY)
+    for title in ("bar", "tok/fwd", "forwards", "fed", score, "tokens/s", ""):
         table.add_column(title, justify="right", no_wrap=True)
     _add(table, ("vanilla", ""), verdict.base, timed=True, mark="")
     for rung in verdict.rungs:
@@ -143,11 +144,12 @@ def _print(verdict: Verdict, arguments: argparse.Namespace) -> None:
         name = (rung.ladder, f"{rung.overrides['threshold']:g}")
         _add(table, name, rung.final or rung.line, timed=rung.final is not None, mark=mark)
     console = Screen()
-    console.print(table)
+    console.table(table)
     best = verdict.best
     if best is None:
+        points = "1 point" if arguments.budget == 1 else f"{arguments.budget:g} points"
         console.print(
-            f"Nothing keeps the accuracy within {arguments.budget:g} points; no file was written."
+            f"Nothing keeps the {score} within {points}; no file was written.", soft_wrap=True
         )
         return
     ratio = best.final.tokens_per_second / verdict.base.tokens_per_second if best.final else 0

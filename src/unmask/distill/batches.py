@@ -34,7 +34,8 @@ class Noised:
 @dataclass(frozen=True)
 class Batch:
     """``keep_BL``: None if no row is padded. ``row_T``, ``column_T``: the logits that speak about
-    the supervised tokens, shift included. ``samples``: indices of the texts."""
+    the supervised tokens, shift included; ``answer_T``: those that are no padding. ``samples``:
+    indices of the texts."""
 
     ids_BL: Tensor
     keep_BL: Tensor | None
@@ -43,6 +44,7 @@ class Batch:
     target_T: Tensor
     view_T: Tensor
     weight_T: Tensor
+    answer_T: Tensor
     samples: tuple[int, ...]
 
 
@@ -140,6 +142,7 @@ def collate(
         flat(one.text.ids_L[at] for _, at, one, _ in spots),
         flat(np.full(len(at), number) for _, at, _, number in spots),
         flat((np.full(len(at), weight_of(one, recipe)) for _, at, one, _ in spots), torch.float32),
+        flat((at < one.text.end for _, at, one, _ in spots), torch.bool),
         tuple(dict.fromkeys(one.text.index for one, _ in rows)),
     )
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,15 @@ from safetensors import SafetensorError
 from unmask.distill import saves
 from unmask.distill.saves import Weights
 from unmask.distill.sharding import weights_of
+from unmask.distill.shards import mark_of
 from unmask.errors import InputError
-from unmask.files import read_object, reason_of
+from unmask.files import FAULTS, LOCK, claim, read_object, reason_of, write_whole
 from unmask.models import loading, weights
 from unmask.models.blocks import Transformer
 
 SETTINGS, LOG = "run.json", "log.jsonl"
+NOTES = logging.getLogger(__name__)
+Tell = Callable[[str], object]
 CODED = ("config.json", "tokenizer_config.json")
 COPIED = (".json", ".txt", ".jinja", ".py", ".model")
 """Beside the weights: a checkpoint may bring its own code, by which the reference loads it."""
@@ -29,46 +33,102 @@ COPIED = (".json", ".txt", ".jinja", ".py", ".model")
 class RunFolder:
     """A run that can be killed at any moment and goes on with the same numbers."""
 
-    def __init__(self, folder: Path, settings: dict[str, Any], *, owner: bool = True) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        settings: dict[str, Any],
+        *,
+        owner: bool = True,
+        tell: Tell = NOTES.warning,
+    ) -> None:
         """Open or begin ``folder``; ``settings`` are all that the losses depend on. Of several
-        processes one is the ``owner`` and writes.
+        processes one is the ``owner``: it writes, and for as long as this lives no other run does.
+        ``tell`` is told what was damaged.
 
         Raises:
             InputError: it cannot be written, holds something else, or a run of other settings.
         """
         self.folder, self.owner = folder, owner
-        path = folder / SETTINGS
-        settings = json.loads(json.dumps(settings))
+        self._tell: Tell = tell if owner else lambda _: None
+        self._settings = json.loads(json.dumps(settings))
+        self._run = mark_of(self._settings)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            if not path.exists():
-                if any(one.suffix != ".part" for one in folder.iterdir()):
-                    raise InputError(f"{folder} holds something else; give a new folder")
-                _replace(path, json.dumps(settings, indent=2) + "\n")
-            known = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            self._open()
+        except OSError as error:
             raise InputError(f"{folder} cannot be used: {reason_of(error)}") from None
-        if known != settings:
-            known = known if isinstance(known, dict) else {}
-            names = sorted({*known, *settings})
-            changed = [name for name in names if known.get(name) != settings.get(name)]
-            raise InputError(
-                f"{folder} holds a run with other settings ({', '.join(changed)}); give another "
-                "folder or the same settings"
+
+    def _open(self) -> None:
+        """Claim the folder, and see to it that run.json says whose it is. The saves say so too, if
+        it is damaged."""
+        path = self.folder / SETTINGS
+        others = (one.name for one in self.folder.iterdir() if one.suffix != ".part")
+        begun = any(name != LOCK for name in others)
+        if begun and not path.exists() and not saves.is_of(self.folder, self._run):
+            raise InputError(f"{self.folder} holds something else; give a new folder")
+        if self.owner:
+            claim(self.folder, self)
+        if path.exists() and self._known(path) == self._settings:
+            return
+        if begun or path.exists():
+            if not saves.is_of(self.folder, self._run):
+                raise self._refusal(path)
+            self._tell(f"{path} was damaged and is written anew: the saves are of this run")
+        if self.owner:
+            write_whole(path, json.dumps(self._settings, indent=2).encode() + b"\n")
+
+    def _known(self, path: Path) -> object:
+        try:
+            return json.loads(path.read_bytes())
+        except FAULTS:
+            return None
+
+    def _refusal(self, path: Path) -> InputError:
+        known = self._known(path)
+        if not isinstance(known, dict):
+            return InputError(
+                f"{path} cannot be read, and no save is of this run; give a new folder"
             )
+        names = sorted({*known, *self._settings})
+        changed = [name for name in names if known.get(name) != self._settings.get(name)]
+        return InputError(
+            f"{self.folder} holds a run with other settings ({', '.join(changed)}); give another "
+            "folder or the same settings"
+        )
 
     def resume(self, trained: Weights, optimiser: torch.optim.Optimizer) -> int:
-        """Fill weights and optimiser from the last save, of however many processes; the number of
-        steps done (0: none).
+        """Fill weights and optimiser from the newest save that is whole, of however many processes;
+        the number of steps done (0: none).
 
         Raises:
-            InputError: the save is damaged.
+            InputError: there are saves, and none is whole.
         """
-        step = saves.last(self.folder)
-        if step:
-            saves.read(self.folder, trained, optimiser, step)
-        self._cut_log(step)
-        return step
+        faults: list[str] = []
+        for step in saves.steps(self.folder):
+            try:
+                saves.read(self.folder, trained, optimiser, step, self._run)
+            except InputError as error:
+                faults.append(str(error))
+                continue
+            if faults:
+                self._tell(
+                    f"{self.folder}: a save is damaged ({'; '.join(faults)}); the run goes on from "
+                    f"the one before, of step {step}"
+                )
+            if not saves.checked(self.folder, step):
+                self._tell(
+                    f"{self.folder}: the save of step {step} has no checksums, as earlier versions "
+                    "wrote none; whether it is whole was not checked"
+                )
+            self._cut_log(step)
+            return step
+        if faults:
+            raise InputError(
+                f"{self.folder} has no save that is whole ({'; '.join(faults)}); give another "
+                "folder to begin again"
+            )
+        self._cut_log(0)
+        return 0
 
     def save(self, trained: Weights, optimiser: torch.optim.Optimizer, step: int) -> None:
         """Write the state, every process its part: all of it or, should a machine stop here, the
@@ -77,7 +137,7 @@ class RunFolder:
         Raises:
             InputError: it cannot be written; the last save stands.
         """
-        saves.write(self.folder, trained, optimiser, step)
+        saves.write(self.folder, trained, optimiser, step, self._run)
 
     def log(self, line: Mapping[str, Any]) -> None:
         """One JSON line."""
@@ -90,15 +150,24 @@ class RunFolder:
     def _cut_log(self, step: int) -> None:
         """Drop what was logged after the save that the run goes on from."""
         path = self.folder / LOG
-        if self.owner and path.exists():
-            lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-            _replace(path, "".join(lines[:step]))
+        if not self.owner or not (step or path.exists()):
+            return
+        lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+        kept = [line for line in lines if 0 < _step_of(line) <= step]
+        if len(kept) < step:
+            self._tell(f"{path} was damaged: it has {len(kept)} lines of {step} steps")
+        try:
+            write_whole(path, b"".join(line + b"\n" for line in kept))
+        except OSError as error:
+            raise InputError(f"{path} cannot be written: {reason_of(error)}") from None
 
 
-def _replace(path: Path, text: str) -> None:
-    draft = path.with_suffix(".part")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)
+def _step_of(line: bytes) -> int:
+    """The step that a line of the log is of; 0 if it cannot be read."""
+    try:
+        return int(json.loads(line)["step"])
+    except (*FAULTS, KeyError, TypeError):
+        return 0
 
 
 def export(

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import psutil
 import torch
 
-from unmask.distill.batches import Noise, Noised, asked_of, collate
+from unmask.distill.batches import Noise, Noised, asked_of, collate, portions
 from unmask.distill.session import Session
 from unmask.distill.supervised import Supervised
+from unmask.distill.train import draws_at
 
 SAMPLE = 200
 """Draws that are looked at."""
@@ -87,18 +88,14 @@ def _draws(session: Session) -> list[Finding]:
 
 
 def _cost(session: Session) -> list[Finding]:
-    """One micro-batch is timed, forward and backward, and thrown away; with divergence, the student
-    stands in for the teacher, which has its size."""
+    """Some micro-batches are timed, forward and backward, and thrown away; with divergence, the
+    student stands in for the teacher, which has its size."""
     wish, module = session.wish, Supervised(session.student.denoiser)
-    noise = Noise(wish.recipe, wish.seed)
-    part = [noise(text, 0, 0.5) for text in session.texts[: wish.micro]]
     try:
-        seconds = [_timed(session, module, part) for _ in range(2)][-1]
+        least, most = _step(session, module)
     except torch.OutOfMemoryError:
         trouble = "too little memory: lower --micro-batch or give --recompute"
-        return [Finding("a micro-batch", f"{len(part)} texts", trouble)]
-    batch = min(wish.recipe.batch, len(session.texts))
-    step = seconds * batch / len(part)
+        return [Finding("a micro-batch", f"{wish.micro} texts", trouble)]
     weights = sum(p.numel() * p.element_size() for p in module.parameters())
     teacher = weights * ("divergence" in wish.recipe.objectives)
     moments = session.trainable * 8  # two, fp32; the gradient was there when the peak was
@@ -106,11 +103,30 @@ def _cost(session: Session) -> list[Finding]:
     peak, room = _peak_and_room(session.student.denoiser.device)
     peak += teacher + moments
     trouble = "" if peak <= room else "too little memory: lower --micro-batch or give --recompute"
+    whole = " to ".join(dict.fromkeys(_clock(step * session.steps) for step in (least, most)))
     return [
-        Finding("a step", f"{step:.2f} s, {session.steps} steps: {_clock(step * session.steps)}"),
+        Finding("a step", f"{least:.2f} to {most:.2f} s, {session.steps} steps: {whole}"),
         Finding("weights and optimiser", f"{(weights + teacher + states) / 2**30:.2f} GiB"),
         Finding("at its peak", f"{peak / 2**30:.2f} of {room / 2**30:.2f} GiB", trouble),
     ]
+
+
+def _step(session: Session, module: Supervised) -> tuple[float, float]:
+    """The least and the most seconds of a step: of the run's first, middle and last, the shortest
+    and the longest texts are timed (what is between them is taken for their mean), twice each."""
+    run, processes = session.run, session.accelerator.num_processes
+    bucketed = run.recipe.compat is None
+    found: list[float] = []
+    for step in sorted({0, session.steps // 2, session.steps - 1}):
+        noised = draws_at(session.texts, run, step)
+        turns = portions(noised, processes, run.micro, bucketed=bucketed)
+        ends = [turns[at][session.accelerator.process_index] for at in (0, -1)]
+        if not found:
+            _timed(session, module, ends[-1])  # the first is slower: memory is asked for
+        for _ in range(2):
+            mean = sum(_timed(session, module, part) for part in ends) / 2
+            found.append(mean * len(turns))
+    return min(found), max(found)
 
 
 def _peak_and_room(device: torch.device) -> tuple[int, int]:
@@ -141,5 +157,7 @@ def _timed(session: Session, module: Supervised, part: Sequence[Noised]) -> floa
 
 
 def _clock(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"

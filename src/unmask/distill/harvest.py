@@ -18,7 +18,8 @@ from unmask.cluster.spread import Spread
 from unmask.decode import policy
 from unmask.decode.generate import Result, finished, prepare
 from unmask.decode.prompts import Prompt, canvas_of
-from unmask.distill.shards import Sample, Shards
+from unmask.distill.intake import Shards
+from unmask.distill.shards import Sample
 from unmask.errors import PromptError
 from unmask.models.loading import Model
 
@@ -96,20 +97,24 @@ def harvest(
 ) -> Iterator[Sample]:
     """Answer all prompts that are not stored yet; yields samples once their shard is stored.
 
-    ``answered`` is called for every sample as it comes.
+    ``answered`` is called for every sample as it comes. Interrupted, what was answered is stored; a
+    process that is killed loses the shard that was under way.
     """
     done = shards.done()
     waiting = {index: prompt for index, prompt in prompts.items() if index not in done}
     coming = spread(partial(answer, how=how), waiting)
     while True:
-        samples = []
-        for _, sample in itertools.islice(coming, how.shard_size):
-            samples.append(sample)
-            answered()
+        samples: list[Sample] = []
+        try:
+            for _, sample in itertools.islice(coming, how.shard_size):
+                samples.append(sample)
+                answered()
+        finally:
+            samples.sort(key=lambda sample: sample.index)
+            if samples:
+                shards.write(samples)
         if not samples:
             return
-        samples.sort(key=lambda sample: sample.index)
-        shards.write(samples)
         yield from samples
 
 

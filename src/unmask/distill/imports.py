@@ -15,7 +15,8 @@ from itertools import islice
 import numpy as np
 
 from unmask.decode.prompts import codec_of
-from unmask.distill.shards import Sample, Shards
+from unmask.distill.intake import Shards
+from unmask.distill.shards import Sample
 from unmask.errors import InputError, PromptError
 from unmask.models.loading import Model
 from unmask.rows import Row, number_text

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from unmask import catalogue
+from unmask.decode.presets import PRESETS
 from unmask.decode.settings import LARGEST, in_range, whole_number
 from unmask.errors import InputError
 from unmask.files import FAULTS, reason_of
@@ -44,6 +45,22 @@ class Reference:
 
 
 @dataclass(frozen=True)
+class Decode:
+    """The quick decode of a look: how many held-out prompts, the preset and what is set besides. It
+    changes nothing of what is learnt."""
+
+    preset: str = "d3llm"
+    prompts: int = 16
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _choice("preset", self.preset, PRESETS)
+        whole_number("decode.prompts", self.prompts, 1, "a whole number of at least 1")
+        if "max_new_tokens" in self.settings:
+            raise InputError("decode.max_new_tokens is that of the held-out texts; leave it out")
+
+
+@dataclass(frozen=True)
 class Recipe:
     """A recipe; every field can be set in TOML and by ``--set``.
 
@@ -53,7 +70,7 @@ class Recipe:
     windows of masks in sight behind the last asked one, as the decoder has them; None: all.
     ``order``: teacher, left (to right) or entropy (of one forward). ``weighting``: even, or
     inverse (to the mask ratio: the likelihood bound of LLaDA, eq. 3). ``rate``: peak learning
-    rate; ``warmup``: share of the steps. ``batch``: texts a step.
+    rate; ``warmup``: share of the steps. ``batch``: texts a step. ``decode``: what a look tries.
     """
 
     state: str
@@ -80,6 +97,7 @@ class Recipe:
     compat: str | None = None
     lora: Lora | None = None
     reference: Reference = field(default_factory=Reference)
+    decode: Decode = field(default_factory=Decode)
 
     def __post_init__(self) -> None:
         self._check_names()
@@ -112,7 +130,8 @@ class Recipe:
             _need(name, value, isinstance(value, bool), "true or false")
 
     def _check_lists(self) -> None:
-        for name, kind in (("lora", Lora | None), ("reference", Reference)):
+        tables = {"lora": Lora | None, "reference": Reference, "decode": Decode}
+        for name, kind in tables.items():
             value = getattr(self, name)
             _need(name, value, isinstance(value, kind), "a table with its fields")
         for name in ("ratio", "widths"):
@@ -151,9 +170,13 @@ def read(name: str, changes: Mapping[str, str]) -> Recipe:
         try:
             changed = tomllib.loads(f"{name_} = {text}")
         except tomllib.TOMLDecodeError:  # a word without quotes
-            changed = {name_: None if text == "none" else text}
+            word = None if text == "none" else text
+            table, dot, entry = name_.partition(".")
+            changed = {table: {entry: word}} if dot else {name_: word}
         for table, value in changed.items():  # a.b = c changes one entry, a = {...} all of them
-            given[table] = {**given.get(table, {}), **value} if "." in name_ else value
+            known = given.get(table, {})
+            part = "." in name_ and isinstance(known, dict) and isinstance(value, dict)
+            given[table] = {**known, **value} if part else value
     return of(given, str(path))
 
 
@@ -177,9 +200,12 @@ def _shaped(name: str, value: Any) -> Any:
     """Lists and tables of TOML as the fields want them."""
     if isinstance(value, list):
         return tuple(value)
-    kinds: dict[str, Any] = {"lora": Lora, "reference": Reference}
+    kinds: dict[str, Any] = {"lora": Lora, "reference": Reference, "decode": Decode}
     if name not in kinds or not isinstance(value, Mapping):
         return value
+    if name == "decode":  # its own fields and those of decoding stand side by side
+        own = {inner: value[inner] for inner in ("preset", "prompts") if inner in value}
+        return Decode(**own, settings={n: one for n, one in value.items() if n not in own})
     return kinds[name](**{inner: _shaped(inner, given) for inner, given in value.items()})
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
@@ -16,11 +15,12 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list, gather_object
 
 from unmask import catalogue
+from unmask.decode import policy
 from unmask.distill import lora, train
-from unmask.distill.checkpoint import RunFolder, export
+from unmask.distill.checkpoint import NOTES, RunFolder, Tell, export
 from unmask.distill.orders import ordered
 from unmask.distill.recipe import OBJECTIVES, Recipe
-from unmask.distill.shards import MANIFEST, read_manifest
+from unmask.distill.shards import Manifest, read_manifest
 from unmask.distill.texts import Sorting, Text, check_teacher, load
 from unmask.errors import InputError, TrainError
 from unmask.files import reason_of
@@ -72,9 +72,6 @@ class Session:
         """Train; a line per step, and `product` behind the last one. ``probe`` adds figures
         whenever there is a look."""
         wish = self.wish
-        run = train.Run(
-            wish.recipe, self.steps, wish.seed, wish.micro, wish.every, wish.look, wish.sharded
-        )
         teacher = None
         if any(_objective(name).NEEDS_TEACHER for name in wish.recipe.objectives):
             teacher = loading.load(wish.model, _place(self.accelerator), "float32").denoiser
@@ -83,8 +80,12 @@ class Session:
         if wish.follow:
             _follow(self.accelerator, wish.follow, wish.out)
         try:
-            for line in train.train(self.student.denoiser, teacher, data, run, tools):
-                numbers = {name: value for name, value in line.items() if name != "step"}
+            for line in train.train(self.student.denoiser, teacher, data, self.run, tools):
+                numbers = {
+                    name: value
+                    for name, value in line.items()
+                    if name != "step" and isinstance(value, (int, float))
+                }
                 self.accelerator.log(numbers, step=line["step"])
                 yield line
             self._write()
@@ -95,6 +96,14 @@ class Session:
             ) from None
         finally:
             self.accelerator.end_training()
+
+    @property
+    def run(self) -> train.Run:
+        """What the training loop is told."""
+        wish = self.wish
+        return train.Run(
+            wish.recipe, self.steps, wish.seed, wish.micro, wish.every, wish.look, wish.sharded
+        )
 
     @property
     def product(self) -> Path:
@@ -110,8 +119,8 @@ class Session:
             export(student, self.base, self.product, owner=owner, code=self.wish.model)
 
 
-def begin(wish: Wish) -> Session:
-    """Load everything and check it.
+def begin(wish: Wish, tell: Tell = NOTES.warning) -> Session:
+    """Load everything and check it; ``tell`` is told what was damaged.
 
     Raises:
         InputError: something cannot be; the message says what.
@@ -130,8 +139,13 @@ def begin(wish: Wish) -> Session:
             f"model={wish.model!r} is {kind}; only models that see the whole text can be trained"
         )
     recipe = wish.recipe
-    check_teacher(wish.data, student.card, student.codec.digest() if student.codec else None)
-    texts, sorting = load(wish.data, student.card, recipe.max_length, keep_wrong=recipe.keep_wrong)
+    # Read once: a harvest that is under way may add to it, and a resumed run has to see the same.
+    harvests = [read_manifest(folder) for folder in wish.data]
+    check_teacher(harvests, student.card, student.codec.digest() if student.codec else None)
+    if len({folder.resolve() for folder in wish.data}) < len(wish.data):
+        raise InputError("--data names a folder twice; give each once")
+    policy.make(student.card, recipe.decode.preset, recipe.decode.settings, student.defaults)
+    texts, sorting = load(harvests, student.card, recipe.max_length, keep_wrong=recipe.keep_wrong)
     texts = ordered(texts, recipe.order, student.denoiser)
     held = texts[::HELD][:MOST_HELD] if wish.look and len(texts) > 1 else []
     taken = {text.index for text in held}
@@ -142,13 +156,15 @@ def begin(wish: Wish) -> Session:
             f"{accelerator.num_processes} processes need at least as many texts a step; "
             f"there are {len(own)}, and batch={recipe.batch}"
         )
-    folder = open_folder(wish.out, settings_of(wish, steps), accelerator)
+    folder = open_folder(wish.out, settings_of(wish, harvests, steps), accelerator, tell)
     trainable = make_trainable(student, base, recipe)
     student.denoiser.recompute = wish.recompute
     return Session(wish, base, student, own, held, sorting, steps, trainable, folder, accelerator)
 
 
-def open_folder(out: Path, settings: dict[str, Any], accelerator: Accelerator) -> RunFolder:
+def open_folder(
+    out: Path, settings: dict[str, Any], accelerator: Accelerator, tell: Tell = NOTES.warning
+) -> RunFolder:
     """The folder of a run, opened by its owner first; all processes have to see the same one.
 
     Raises:
@@ -156,7 +172,7 @@ def open_folder(out: Path, settings: dict[str, Any], accelerator: Accelerator) -
             in parts on several disks.
     """
     owner = accelerator.is_main_process
-    folder = RunFolder(out, settings) if owner else None
+    folder = RunFolder(out, settings, tell=tell) if owner else None
     if accelerator.num_processes > 1:
         [mark] = broadcast_object_list([f"{secrets.token_hex(8)}.part"])
         if owner:
@@ -215,16 +231,14 @@ def _place(accelerator: Accelerator) -> str:
     return "cpu" if device.type == "cpu" else str(device)
 
 
-def settings_of(wish: Wish, steps: int) -> dict[str, Any]:
+def settings_of(wish: Wish, harvests: Sequence[Manifest], steps: int) -> dict[str, Any]:
     """All that the losses depend on."""
-    digests = []
-    for folder in wish.data:
-        read_manifest(folder)  # cuts a half-written line off
-        digests.append(hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest())
+    recipe = asdict(wish.recipe)
+    del recipe["decode"]  # looked at only
     return {
-        "recipe": asdict(wish.recipe),
+        "recipe": recipe,
         "model": wish.model,
-        "data": digests,
+        "data": [harvest.digest for harvest in harvests],
         "steps": steps,
         "seed": wish.seed,
         "micro_batch": wish.micro,

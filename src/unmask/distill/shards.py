@@ -3,28 +3,32 @@
 A d3LLM trajectory stores the whole text after every forward; its information is one number per
 position, the forward at which it was written. So a sample is its ids and births: two bytes per
 position where the published layout takes four times the square of the length.
+
+Everything here reads. `unmask.distill.intake` writes, and mends what is damaged.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
+from safetensors.numpy import load, save
 
 from unmask.errors import InputError
 from unmask.files import FAULTS, reason_of
 
-MANIFEST = "manifest.jsonl"
+MANIFEST, SHARDS = "manifest.jsonl", "shard-*.safetensors"
 FORMAT = "unmask-harvest-1"
+OPENING = b'{"format": "unmask-harvest-'
+AGAIN = "give its unmask harvest command again, which mends it"
+Line = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -47,126 +51,165 @@ class Sample:
 
 COLUMNS = ("index", "prompt_length", "forwards", "counted", "correct", "temperature")
 KINDS = (np.int64, np.int32, np.int32, np.int32, np.int8, np.float32)
+Tensors = Mapping[str, NDArray[Any]]
 
 
-class Shards:
-    """A folder of shards. A shard counts once its manifest line is there."""
-
-    def __init__(self, folder: Path, settings: dict[str, Any]) -> None:
-        """Open or begin ``folder``; ``settings`` say what the samples depend on.
-
-        Raises:
-            InputError: the folder holds something else, or samples of other settings.
-        """
-        self.folder = folder
-        self._head = {"format": FORMAT, "settings": settings}
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            if not (folder / MANIFEST).exists():
-                self._append(self._head)
-        except OSError as error:
-            raise InputError(f"{folder} cannot be written: {reason_of(error)}") from None
-        head, self._lines = read_manifest(folder)
-        if head != self._head:
-            changed = sorted(
-                name
-                for name in {*settings, *head["settings"]}
-                if settings.get(name) != head["settings"].get(name)
-            )
-            raise InputError(
-                f"{folder} was harvested with other settings ({', '.join(changed)}); "
-                "give another folder or the same settings"
-            )
-
-    def done(self) -> set[int]:
-        """Indices of the samples that are stored."""
-        return {index for line in self._lines for index in line["indices"]}
-
-    def write(self, samples: Sequence[Sample]) -> None:
-        """Store one shard: the file first, then the line that makes it count."""
-        # Past every number in use: a damaged shard's line may have been taken out by hand.
-        used = [path.stem.removeprefix("shard-") for path in self.folder.glob("shard-*.*")]
-        number = 1 + max((int(text) for text in used if text.isdecimal()), default=-1)
-        name = f"shard-{number:05d}.safetensors"
-        columns = zip(COLUMNS, KINDS, strict=True)
-        tensors: dict[str, NDArray[Any]] = {
-            column: np.array([getattr(sample, column) for sample in samples], kind)
-            for column, kind in columns
-        }
-        tensors["length"] = np.array([len(sample.tokens_L) for sample in samples], np.int32)
-        tensors["tokens"] = np.concatenate([sample.tokens_L for sample in samples])
-        tensors["born"] = np.concatenate([sample.born_L for sample in samples])
-        content = save(tensors)
-        line = {
-            "shard": name,
-            "sha256": hashlib.sha256(content).hexdigest(),
-            "indices": [sample.index for sample in samples],
-        }
-        try:
-            _replace(self.folder / name, content)
-            self._append(line)
-        except OSError as error:
-            raise InputError(f"{self.folder} cannot be written: {reason_of(error)}") from None
-        self._lines.append(line)
-
-    def _append(self, line: dict[str, Any]) -> None:
-        with (self.folder / MANIFEST).open("a", encoding="utf-8") as file:
-            print(json.dumps(line), file=file, flush=True)
-            os.fsync(file.fileno())
+def packed(samples: Sequence[Sample], settings: str) -> bytes:
+    """A shard. It says itself what it is (``settings``: their mark) and whether it is whole, so
+    that a damaged manifest loses nothing."""
+    columns = zip(COLUMNS, KINDS, strict=True)
+    tensors: dict[str, NDArray[Any]] = {
+        column: np.array([getattr(sample, column) for sample in samples], kind)
+        for column, kind in columns
+    }
+    tensors["length"] = np.array([len(sample.tokens_L) for sample in samples], np.int32)
+    tensors["tokens"] = np.concatenate([sample.tokens_L for sample in samples])
+    tensors["born"] = np.concatenate([sample.born_L for sample in samples])
+    return save(tensors, {"settings": settings, "check": digest_of(tensors, settings)})
 
 
-def _replace(path: Path, content: bytes) -> None:
-    """Write all of ``content`` or nothing."""
-    draft = path.with_suffix(".part")
-    with draft.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+def digest_of(tensors: Tensors, settings: str) -> str:
+    """A hash of all that is in a shard."""
+    found = hashlib.sha256(settings.encode())
+    for name, tensor in sorted(tensors.items()):
+        found.update(f"{name} {tensor.dtype} {tensor.shape};".encode())
+        found.update(tensor.tobytes())
+    return found.hexdigest()
 
 
-def read_manifest(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The settings of a harvest and its shards. A half-written last line is cut off.
+def line_of(name: str, content: bytes, indices: list[int]) -> Line:
+    """What makes a shard count."""
+    return {"shard": name, "sha256": hashlib.sha256(content).hexdigest(), "indices": indices}
+
+
+def mark_of(settings: object) -> str:
+    """A short hash of settings."""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a harvest says of itself at one moment. ``whole``: the bytes of its whole lines; half a
+    line behind them belongs to a writer that is at it, or was killed."""
+
+    folder: Path
+    settings: dict[str, Any]
+    lines: tuple[Line, ...]
+    whole: bytes
+
+    @property
+    def digest(self) -> str:
+        """A hash of all that it lists."""
+        return hashlib.sha256(self.whole).hexdigest()
+
+
+def head_of(settings: dict[str, Any]) -> Line:
+    """The first line of a manifest."""
+    return {"format": FORMAT, "settings": settings, "check": mark_of(settings)}
+
+
+def settings_in(line: bytes) -> dict[str, Any] | None:
+    """The settings in a first line; None if it is damaged or of something else. (Earlier versions
+    wrote no check.)"""
+    try:
+        head = json.loads(line)
+        settings = head["settings"]
+        whole = head.keys() <= {"format", "settings", "check"} and isinstance(settings, dict)
+        if whole and head["format"] == FORMAT and head.get("check") in (None, mark_of(settings)):
+            return dict(settings)
+    except (*FAULTS, KeyError, TypeError, AttributeError):
+        pass
+    return None
+
+
+def foreign(folder: Path, line: bytes) -> str:
+    """Why a damaged first line is that of something else; nothing if it is of a harvest."""
+    ours = line.startswith(OPENING) or OPENING.startswith(line) or any(folder.glob(SHARDS))
+    path = folder / MANIFEST
+    return "" if ours else f"{path} is no manifest of a harvest; give another folder"
+
+
+def shard_in(line: bytes) -> Line | None:
+    """A further line; None if it is damaged."""
+    try:
+        found = json.loads(line)
+        indices = found["indices"]
+        whole = (
+            found.keys() == {"shard", "sha256", "indices"}
+            and re.fullmatch(r"shard-\d+\.safetensors", found["shard"]) is not None
+            and all(type(index) is int for index in indices)
+        )
+    except (*FAULTS, KeyError, TypeError, AttributeError):
+        return None
+    return found if whole else None
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """What ``folder`` holds now. A half-written last line does not count.
 
     Raises:
-        InputError: there is no manifest, or it is none of ours.
+        InputError: there is no manifest, it is none of ours, or it is damaged.
     """
     path = folder / MANIFEST
     try:
-        *whole, last = path.read_text(encoding="utf-8").split("\n")
-        head, *lines = (json.loads(line) for line in whole)
-        if head["format"] != FORMAT or not all(
-            {"shard", "indices"} <= line.keys() for line in lines
-        ):
-            raise ValueError(f"its format is not {FORMAT}")
-        if last:
-            path.write_text("".join(f"{line}\n" for line in whole), encoding="utf-8")
-    except (*FAULTS, KeyError, TypeError, AttributeError) as error:
-        raise InputError(
-            f"{path} is no manifest of a harvest ({reason_of(error)}); give another folder"
-        ) from None
-    return head, lines
+        whole, newline, torn = path.read_bytes().rpartition(b"\n")
+    except OSError as error:
+        mend = AGAIN if any(folder.glob(SHARDS)) else "give a folder of unmask harvest"
+        raise InputError(f"{path} cannot be read ({reason_of(error)}); {mend}") from None
+    first, *others = whole.split(b"\n")
+    settings = settings_in(first) if newline else None
+    if settings is None:
+        fault = f"{path} is {'damaged' if newline else 'empty'}; {AGAIN}"
+        raise InputError(foreign(folder, first if newline else torn) or fault)
+    lines = []
+    for number, line in enumerate(others, 2):
+        found = shard_in(line)
+        if found is None:
+            raise InputError(f"{path}, line {number} is damaged; {AGAIN}")
+        lines.append(found)
+    return Manifest(folder, settings, tuple(lines), whole + newline)
 
 
 def read(folder: Path) -> Iterator[Sample]:
     """All samples of a harvest, shard by shard.
 
     Raises:
-        InputError: a shard is missing or is not what the manifest says.
+        InputError: a shard is missing or is not what the manifest says, or a sample stands there
+            twice.
     """
-    for line in read_manifest(folder)[1]:
-        path = folder / line["shard"]
+    return samples_of(read_manifest(folder))
+
+
+def samples_of(manifest: Manifest) -> Iterator[Sample]:
+    """The samples that ``manifest`` lists; raises as `read` does."""
+    places: dict[int, str] = {}
+    for line in manifest.lines:
+        name, path = line["shard"], manifest.folder / line["shard"]
         try:
-            if hashlib.sha256(path.read_bytes()).hexdigest() != line.get("sha256"):
-                raise InputError(f"{path} is damaged; delete its manifest line and harvest again")
-            tensors = load_file(path)
-        except (OSError, SafetensorError) as error:
-            raise InputError(f"{path} cannot be read: {reason_of(error)}") from None
-        ends = tensors["length"].cumsum()
-        for row, stop in enumerate(ends.tolist()):
-            start = stop - int(tensors["length"][row])
-            index, prompt, forwards, counted, correct, heat = (
-                tensors[column][row].item() for column in COLUMNS
-            )
-            tokens, born = tensors["tokens"][start:stop], tensors["born"][start:stop]
-            yield Sample(index, prompt, tokens, born, forwards, counted, correct, heat)
+            content = path.read_bytes()
+        except OSError as error:
+            raise InputError(f"{path} cannot be read ({reason_of(error)}); {AGAIN}") from None
+        if hashlib.sha256(content).hexdigest() != line["sha256"]:
+            raise InputError(f"{path} is damaged; {AGAIN}")
+        tensors = load(content)
+        if tensors["index"].tolist() != line["indices"]:
+            raise InputError(f"{path} holds other samples than {MANIFEST} says; {AGAIN}")
+        for index in line["indices"]:
+            if index in places:
+                raise InputError(
+                    f"{manifest.folder} has sample {index} twice, in {places[index]} and {name}: "
+                    f"two harvests wrote to it; {AGAIN}"
+                )
+            places[index] = name
+        yield from _unpacked(tensors)
+
+
+def _unpacked(tensors: Tensors) -> Iterator[Sample]:
+    ends = tensors["length"].cumsum()
+    for row, stop in enumerate(ends.tolist()):
+        start = stop - int(tensors["length"][row])
+        index, prompt, forwards, counted, correct, heat = (
+            tensors[column][row].item() for column in COLUMNS
+        )
+        tokens, born = tensors["tokens"][start:stop], tensors["born"][start:stop]
+        yield Sample(index, prompt, tokens, born, forwards, counted, correct, heat)

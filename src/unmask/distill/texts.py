@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from unmask.distill.shards import Sample, read, read_manifest
+from unmask.distill.shards import Manifest, Sample, samples_of
 from unmask.errors import InputError
 from unmask.models.denoiser import ModelCard
 
@@ -49,7 +49,7 @@ APART = 1_000_000
 
 
 def load(
-    folders: Sequence[Path], card: ModelCard, max_length: int, *, keep_wrong: bool
+    harvests: Sequence[Manifest], card: ModelCard, max_length: int, *, keep_wrong: bool
 ) -> tuple[list[Text], Sorting]:
     """The usable texts of harvests: right (or unchecked), short enough, and with an end.
 
@@ -58,7 +58,7 @@ def load(
     """
     texts, sorting = [], Sorting()
     longest = min(max_length, card.max_length)
-    for sample in _samples(folders, card):
+    for sample in _samples(harvests, card):
         text = cut(text_of(sample, card), longest)
         if sample.correct == 0 and not keep_wrong:
             sorting.wrong += 1
@@ -71,17 +71,17 @@ def load(
             texts.append(text)
     if not texts:
         raise InputError(
-            f"{folders[0]} has no usable sample: {sorting.wrong} are wrong, {sorting.long} longer "
-            f"than {longest} positions, {sorting.endless} without an end; harvest more or raise "
-            "max_length"
+            f"{harvests[0].folder} has no usable sample: {sorting.wrong} are wrong, "
+            f"{sorting.long} longer than {longest} positions, {sorting.endless} without an end; "
+            "harvest more or raise max_length"
         )
     return texts, sorting
 
 
-def _samples(folders: Sequence[Path], card: ModelCard) -> Iterator[Sample]:
-    for number, folder in enumerate(folders):
-        for sample in read(folder):
-            check_vocabulary(sample, card, folder)
+def _samples(harvests: Sequence[Manifest], card: ModelCard) -> Iterator[Sample]:
+    for number, harvest in enumerate(harvests):
+        for sample in samples_of(harvest):
+            check_vocabulary(sample, card, harvest.folder)
             yield replace(sample, index=sample.index + number * APART)
 
 
@@ -99,20 +99,20 @@ def check_vocabulary(sample: Sample, card: ModelCard, folder: Path) -> None:
         )
 
 
-def check_teacher(folders: Sequence[Path], card: ModelCard, vocabulary: str | None) -> None:
+def check_teacher(harvests: Sequence[Manifest], card: ModelCard, vocabulary: str | None) -> None:
     """Nothing if the teachers of all harvests have the student's ``vocabulary`` (a digest; None,
     as in harvests without a tokenizer: nobody knows).
 
     Raises:
         InputError: one has another.
     """
-    for folder in folders:
-        settings = read_manifest(folder)[0]["settings"]
-        theirs = settings.get("vocabulary")
+    for harvest in harvests:
+        theirs = harvest.settings.get("vocabulary")
         if theirs is not None and vocabulary is not None and theirs != vocabulary:
             raise InputError(
-                f"{folder} was harvested with {settings.get('model')}, whose token ids mean other "
-                f"text than those of {card.name}; harvest with a teacher of the same vocabulary"
+                f"{harvest.folder} was harvested with {harvest.settings.get('model')}, whose token "
+                f"ids mean other text than those of {card.name}; harvest with a teacher of the "
+                "same vocabulary"
             )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -13,10 +13,19 @@ from unmask.decode.generate import Result, finished, prepare
 from unmask.decode.prompts import Prompt
 from unmask.decode.step import Row
 from unmask.decode.window import BLOCK_LENGTH
+from unmask.evaluate.curve import ACCURACY, unit
 from unmask.evaluate.memory import PeakMemory
 from unmask.evaluate.questions import ask
 from unmask.evaluate.task import Example, Task
 from unmask.models.loading import Model
+
+Note = Callable[[str], None]
+"""Hears what has just been finished, in words."""
+
+
+def quiet(finished: str) -> None:
+    """Nobody wants to hear of it."""
+    del finished
 
 
 @dataclass(frozen=True)
@@ -62,7 +71,8 @@ class Line:
 
     ``tokens`` count up to and including the first end token. ``first_block``: seconds until the
     first block (for a causal model as many tokens) of an answer stands, mean over prompts.
-    ``peak_bytes``: most memory of a round above what was in use before it. ``to_*``: ratio of
+    ``peak_bytes``: most memory of a round above what was in use before it. ``score``: mean of the
+    task's ``metric``, 0 to 1; both None without a task. ``to_*``: ratio of
     tokens per second to the contender of that preset.
     """
 
@@ -75,23 +85,36 @@ class Line:
     seconds: float
     first_block: float
     peak_bytes: int
-    accuracy: float | None
+    score: float | None
+    metric: str | None = None
     to_vanilla: float | None = None
     to_ar: float | None = None
 
+    def shown(self) -> str:
+        """The score with its unit, empty without a task."""
+        if self.score is None or self.metric is None:
+            return ""
+        return f"{100 * self.score:.1f}{unit(self.metric)}"
+
     def as_object(self) -> dict[str, Any]:
-        """For --json."""
-        return asdict(self)
+        """For --json; the score stands under the name of its metric."""
+        found = asdict(self)
+        score, metric = found.pop("score"), found.pop("metric")
+        return {**found, metric or ACCURACY: score}
 
 
-def contest(contenders: Sequence[Contender], load: Workload, rounds: int) -> list[Line]:
-    """Run all contenders ``rounds`` times, in turn, after one warm-up on a few prompts each."""
+def contest(
+    contenders: Sequence[Contender], load: Workload, rounds: int, note: Note = quiet
+) -> list[Line]:
+    """Run all contenders ``rounds`` times, in turn, after one warm-up on a few prompts each.
+    ``note`` hears of every pass."""
     for contender in contenders:
         run(contender, Workload(load.prompts[: load.batch_size], load.batch_size, load.raw))
     played: dict[str, list[Round]] = {contender.name: [] for contender in contenders}
-    for _ in range(rounds):
+    for number in range(1, rounds + 1):
         for contender in contenders:
             played[contender.name].append(run(contender, load))
+            note(f"{contender.name}, round {number} of {rounds}")
     rates = {name: _rate(own) for name, own in played.items()}
     presets = {contender.preset: contender.name for contender in reversed(contenders)}
     return [
@@ -151,11 +174,11 @@ def _rate(rounds: list[Round]) -> float:
 def _line(name: str, rounds: list[Round], load: Workload, ratios: dict[str, float]) -> Line:
     results = rounds[0].results
     tokens, forwards = sum(r.tokens for r in results), sum(r.forwards for r in results)
-    accuracy = None
+    score = metric = None
     if load.task:
-        pairs = zip(load.examples, results, strict=True)
-        accuracy = statistics.mean(
-            load.task.is_right(example, result.text or "") for example, result in pairs
+        metric, pairs = load.task.metric, zip(load.examples, results, strict=True)
+        score = statistics.mean(
+            load.task.score(example, result.text or "")[metric] for example, result in pairs
         )
     return Line(
         name=name,
@@ -167,7 +190,8 @@ def _line(name: str, rounds: list[Round], load: Workload, ratios: dict[str, floa
         seconds=statistics.median(one.seconds for one in rounds),
         first_block=statistics.median(one.first_block for one in rounds),
         peak_bytes=max(one.peak_bytes for one in rounds),
-        accuracy=accuracy,
+        score=score,
+        metric=metric,
         to_vanilla=ratios.get("vanilla"),
         to_ar=ratios.get("ar"),
     )

@@ -13,14 +13,16 @@ import difflib
 import importlib
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from unmask.errors import InputError, UnmaskError
 from unmask.evaluate.harness_options import SAMPLING
+from unmask.evaluate.harness_records import PREFIX, records, summary
 from unmask.evaluate.likelihood import Effort
+from unmask.evaluate.run import place_of
 from unmask.files import reason_of
 from unmask.models.loading import Model
 
@@ -44,11 +46,13 @@ class Request:
 
 @dataclass(frozen=True)
 class Outcome:
-    """``results``: lm-eval's own object, with every answer under "samples"; ``table``: as it prints
-    them."""
+    """``results``: lm-eval's own object, with every answer under "samples", tokens per forward
+    among the figures and, under "records", what `unmask leaderboard` reads. ``table``: as it prints
+    them. ``unrecorded``: tasks of which there are no records."""
 
     results: dict[str, Any]
     table: str
+    unrecorded: tuple[str, ...] = ()
 
 
 def run(
@@ -57,8 +61,9 @@ def run(
     preset: str | None = None,
     overrides: Mapping[str, Any] | None = None,
     effort: Effort | None = None,
+    weights: str = "",
 ) -> Outcome:
-    """Ask lm-eval's tasks.
+    """Ask lm-eval's tasks. ``weights``: fingerprint of the model's, for the records.
 
     Sampling and length among the ``overrides`` come before what a task says; where they are silent,
     the task decides. ``effort`` is about likelihoods, its batch size also about generation.
@@ -90,7 +95,25 @@ def run(
     except (OSError, ValueError) as error:  # data sets that are not there, unsafe code, bad YAML
         names = ", ".join(request.tasks)
         raise InputError(f"lm-eval cannot run {names}: {reason_of(error)}") from error
-    return Outcome(results, _table(results))
+    for task, figures in summary(made.answers).items():
+        results["results"][task]["tokens_per_forward,none"] = figures["tokens_per_forward"]
+    found = list(records(results, made.answers, _shared(made, weights), chat=request.chat))
+    results["records"] = [asdict(one) for one in found]
+    told = {one.task.removeprefix(PREFIX).split("/")[0] for one in found}
+    return Outcome(results, _table(results), tuple(sorted(results["samples"].keys() - told)))
+
+
+def _shared(made: Any, weights: str) -> dict[str, Any]:
+    """The fields that all records have in common."""
+    info = made.get_model_info()
+    return {
+        "method": f"{info['model_name']} {info['preset']}",
+        "model": info["model_name"],
+        "weights": weights,
+        "preset": info["preset"],
+        "batch_size": made.effort.batch_size,
+        **place_of(made.model),
+    }
 
 
 def _forced(overrides: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

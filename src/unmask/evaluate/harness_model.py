@@ -22,16 +22,19 @@ from lm_eval.utils import (  # type: ignore[import-untyped,import-not-found,unus
 from tqdm import tqdm  # type: ignore[import-untyped,unused-ignore]
 
 from unmask import __version__
+from unmask.canvas.events import Commit
 from unmask.decode import policy
-from unmask.decode.generate import finished
+from unmask.decode.generate import Result, finished
 from unmask.decode.options import KINDS
 from unmask.decode.prompts import canvas_of, codec_of
 from unmask.decode.step import Row
 from unmask.errors import InputError
 from unmask.evaluate.ending import ending
 from unmask.evaluate.harness_options import Wanted, read_options, read_wanted, seed_of
+from unmask.evaluate.harness_records import Answer, summary
 from unmask.evaluate.likelihood import Likelihood, Pair, log_likelihoods
-from unmask.evaluate.questions import cut
+from unmask.evaluate.questions import cut, tokens_to_stop
+from unmask.evaluate.run import Cost, Ledger
 from unmask.text.chat import ChatTemplate
 from unmask.text.frontier import Frontier
 
@@ -54,6 +57,8 @@ class UnmaskLM(TemplateLM):  # type: ignore[misc]  # untyped
         self.codec = codec_of(self.model)
         self._device = self.model.denoiser.device
         self.name = self.model.card.name
+        self.answers: list[Answer] = []
+        """All that were generated."""
 
     @classmethod
     def create_from_arg_obj(
@@ -113,6 +118,7 @@ class UnmaskLM(TemplateLM):  # type: ignore[misc]  # untyped
             "rows_per_forward": self.effort.batch_size,
             "mc_samples": 0 if card.causal else self.effort.samples,
             "seed": self.effort.seed,
+            "generated": summary(self.answers),
         }
 
     def chat_template(self, chat_template: bool | str = False) -> str:
@@ -156,10 +162,12 @@ class UnmaskLM(TemplateLM):  # type: ignore[misc]  # untyped
         """The answer to every request, cut before the first of its stop strings."""
         wanted = [read_wanted(request.args[1]) for request in requests]
         seen: Counter[str] = Counter()
-        rows = []
+        rows, cuts = [], []
         for request, wish in zip(requests, wanted, strict=True):
             context = request.args[0]
-            rows.append(self._row(context, wish, seen[context]))
+            row, left_out = self._row(context, wish, seen[context])
+            rows.append(row)
+            cuts.append(left_out)
             seen[context] += 1
         # Longest first, so that neighbours are of one length.
         order = sorted(range(len(rows)), key=lambda at: -len(rows[at].canvas))
@@ -167,13 +175,20 @@ class UnmaskLM(TemplateLM):  # type: ignore[misc]  # untyped
         frontiers = [
             Frontier(self.codec, self.model.card.end_ids, wanted[at].stops) for at in order
         ]
-        watch = ending(ordered, frontiers, self.model.card.pad_id)
+        ends, ledger = ending(ordered, frontiers, self.model.card.pad_id), Ledger()
+
+        def watch(commits: list[Commit], seconds: float) -> None:
+            ledger.watch(commits, seconds)
+            ends(commits, seconds)
+
         texts = [""] * len(rows)
         hidden = disable_tqdm or self.rank != 0
         with tqdm(total=len(rows), disable=hidden, desc="unmask generates") as bar:
             for place, result in finished(self.model, ordered, self.effort.batch_size, watch):
                 at = order[place]
                 texts[at] = cut(result.text or "", wanted[at].stops)
+                made = self._answer(result, wanted[at].stops, rows[at], ledger.rows[place])
+                self.answers.append(replace(made, request=requests[at], left_out=cuts[at]))
                 self.cache_hook.add_partial("generate_until", requests[at].args, texts[at])
                 bar.update(1)
         return texts
@@ -222,8 +237,22 @@ class UnmaskLM(TemplateLM):  # type: ignore[misc]  # untyped
             )  # fmt: skip
         return found
 
-    def _row(self, context: str, wanted: Wanted, repeat: int) -> Row:
-        """A row to decode; a prompt that is too long loses its left end."""
+    def _answer(self, result: Result, stops: list[str], row: Row, cost: Cost) -> Answer:
+        """What a result is counted as."""
+        written = result.token_ids[: result.tokens]
+        stopped = tokens_to_stop(self.codec, written, stops) if stops else None
+        return Answer(
+            prompt_tokens=row.canvas.prompt_length,
+            settings=row.policy.settings,
+            tokens=stopped or result.tokens,
+            forwards=result.forwards,
+            fed_positions=result.fed_positions,
+            latency=result.seconds,
+            cost=cost,
+        )
+
+    def _row(self, context: str, wanted: Wanted, repeat: int) -> tuple[Row, int]:
+        """A row to decode; a prompt that is too long loses its left end, of so many tokens."""
         ids = self.tok_encode(context) or [self.prefix_token_id]
         seed = seed_of(self.effort.seed, ids, repeat)
         made = self._policy({**wanted.overrides, "seed": seed})
@@ -236,7 +265,8 @@ class UnmaskLM(TemplateLM):  # type: ignore[misc]  # untyped
             )
         if len(ids) > room:
             LOG.warning("a prompt of %d tokens was cut to its last %d", len(ids), room)
-        return Row(0, canvas_of(self.model, ids[-room:], length, raw=True), made)
+        row = Row(0, canvas_of(self.model, ids[-room:], length, raw=True), made)
+        return row, max(0, len(ids) - room)
 
     def _policy(self, overrides: dict[str, Any]) -> policy.Policy:
         given = {**self.overrides, **overrides}

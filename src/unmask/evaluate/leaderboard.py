@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from statistics import mean
 
 from unmask.evaluate import published
+from unmask.evaluate.aup import START
 from unmask.evaluate.curve import MEASURED, Curve, Scored, scored
 
 PROTOCOL = (
@@ -19,6 +20,11 @@ MATH = (
     "math500 is 500 problems of MATH; the published MATH figures are over its whole test set, so "
     "they stand in a table of their own."
 )
+ADVICE = (
+    "sweep a setting that writes one as well, say threshold=0 for d3llm and dparallel, threshold=1 "
+    "for fast-dllm"
+)
+"""To whoever has no area."""
 SHIFT = 5e-3
 """From which difference on an area counts as another than the one printed."""
 
@@ -39,15 +45,22 @@ class Table:
         """Task and company."""
         return f"{self.task}, {self.company}"
 
+    @property
+    def metric(self) -> str:
+        """What the accuracy of all rows is."""
+        return self.rows[0].curve.metric
+
 
 @dataclass(frozen=True)
 class Average:
-    """A method's mean area over ``tasks`` tables of a company that has ``of``."""
+    """A method's mean area over the ``tasks`` tables in which it has one, ``of`` a company's.
+    ``start``: the highest of its starts, in tokens per forward."""
 
     company: str
     label: str
     area: float
     own: float
+    start: float
     tasks: int
     of: int
 
@@ -74,7 +87,8 @@ def tables(measured: Sequence[Curve], families: Sequence[str] = ()) -> list[Tabl
 
 def averages(measured: Sequence[Curve], families: Sequence[str] = ()) -> list[Average]:
     """Mean areas over the tasks that a method has curves on, in its own company: ours among ours,
-    each family as published. Largest first; compare methods with equal ``tasks`` only."""
+    each family as published. Those with most tasks first, for a mean over fewer is of another
+    thing; among them the largest. Who has an area on no task is left out."""
     own = [table for table in tables(measured) if table.company == MEASURED]
     found = _averages(MEASURED, own)
     for family in families:
@@ -104,7 +118,7 @@ def _table(task: str, company: str, curves: Sequence[Curve], notes: tuple[str, .
     rows = scored(curves)
     if not rows:
         return []
-    remarks = (*_examples(curves), *notes, *_moved(rows))
+    remarks = (*_examples(curves), *notes, *_moved(rows), *_late(rows))
     return [Table(task, company, tuple(rows), rows[0].best, remarks)]
 
 
@@ -128,25 +142,32 @@ def _moved(rows: Sequence[Scored]) -> list[str]:
     moved = [
         f"{row.curve.label} {row.curve.printed:.2f}"
         for row in rows
-        if row.curve.printed is not None and abs(row.area.value - row.curve.printed) > SHIFT
+        if row.area
+        and row.curve.printed is not None
+        and abs(row.area.value - row.curve.printed) > SHIFT
     ]
     return [f"Areas that the source prints otherwise: {', '.join(moved)}."] if moved else []
 
 
+def _late(rows: Sequence[Scored]) -> list[str]:
+    """Who has no area, and how to get one."""
+    late = [f"{row.curve.label} at {row.curve.start.value:.2f}" for row in rows if row.area is None]
+    if not late:
+        return []
+    named = ", ".join(late)
+    return [f"No AUP for curves that start above {START:g} tokens per forward ({named}): {ADVICE}."]
+
+
 def _averages(company: str, own: Sequence[Table]) -> list[Average]:
-    by_label: dict[str, list[Scored]] = {}
+    by_label: dict[str, list[tuple[float, float, float]]] = {}
     for table in own:
         for row in table.rows:
-            by_label.setdefault(row.curve.label, []).append(row)
-    found = [
-        Average(
-            company,
-            label,
-            mean(row.area.value for row in rows),
-            mean(row.own.value for row in rows),
-            len(rows),
-            len(own),
-        )
-        for label, rows in by_label.items()
-    ]
-    return sorted(found, key=lambda one: (-one.area, one.label))
+            if row.area and row.own:
+                figures = row.area.value, row.own.value, row.curve.start.value
+                by_label.setdefault(row.curve.label, []).append(figures)
+    found = []
+    for label, rows in by_label.items():
+        areas, alone, starts = zip(*rows, strict=True)
+        figures = mean(areas), mean(alone), max(starts)
+        found.append(Average(company, label, *figures, len(rows), len(own)))
+    return sorted(found, key=lambda one: (-one.tasks, -one.area, one.label))

@@ -27,13 +27,13 @@ class PeakMemory:
     bytes = 0
 
     def __init__(self, device: torch.device) -> None:
-        self._gpu = device.type == "cuda"
+        self._device, self._gpu = device, device.type == "cuda"
         self._marks = not self._gpu and os.access(RESET, os.W_OK)
 
     def __enter__(self) -> PeakMemory:
         gc.collect()
         if self._gpu:
-            torch.cuda.reset_peak_memory_stats()
+            torch.cuda.reset_peak_memory_stats(self._device)
         elif self._marks:
             _give_back()  # what an earlier pass freed would hide the growth of this one
             RESET.write_text("5")
@@ -50,12 +50,12 @@ class PeakMemory:
 
     def _now(self) -> int:
         if self._gpu:
-            return torch.cuda.memory_allocated()
+            return torch.cuda.memory_allocated(self._device)
         return _status("VmRSS") if self._marks else mark()
 
     def _peak(self) -> int:
         if self._gpu:
-            return torch.cuda.max_memory_allocated()
+            return torch.cuda.max_memory_allocated(self._device)
         return _status("VmHWM") if self._marks else mark()
 
 
@@ -71,6 +71,11 @@ def _status(field: str) -> int:
         if line.startswith(f"{field}:"):
             return int(line.split()[1]) * 1024
     return 0
+
+
+def peak(device: torch.device) -> int:
+    """Most memory in use so far, in bytes: of the GPU, or resident memory of this process."""
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else mark()
 
 
 def mark() -> int:

@@ -43,16 +43,18 @@ class Setup:
 class Point:
     """A method at one setting.
 
-    ``indices``: the examples answered. ``accuracy``: percent. ``tokens_per_forward`` and
-    ``tokens_per_second``: of the sums; None where no forward was made or no time was noted.
-    ``tokens``, ``forwards``, ``refresh_forwards``, ``cached_forwards`` and ``latency`` (seconds):
-    mean per answer. ``fed_per_token``: positions fed per token. ``left_out``: answers whose prompt
-    was cut. ``draws``: bootstrap replicas [draws, 2] of (tokens per forward, accuracy).
+    ``indices``: the examples answered. ``metric``: what ``accuracy`` is, in percent.
+    ``tokens_per_forward`` and ``tokens_per_second``: of the sums; None where no forward was made or
+    no time was noted. ``tokens``, ``forwards``, ``refresh_forwards``, ``cached_forwards`` and
+    ``latency`` (seconds): mean per answer. ``fed_per_token``: positions fed per token.
+    ``left_out``: answers whose prompt was cut. ``draws``: bootstrap replicas [draws, 2] of (tokens
+    per forward, accuracy).
     """
 
     setup: Setup
     swept: Mapping[str, Any]
     indices: tuple[int, ...]
+    metric: str
     accuracy: Interval
     tokens_per_forward: Interval | None
     tokens_per_second: Interval | None
@@ -99,7 +101,8 @@ def curves(found: Sequence[Point]) -> list[Curve]:
     is added.
     """
     groups: dict[Setup, list[Point]] = {}
-    for point in sorted(found, key=_rate):
+    # Of points of one rate the most accurate first, as `unmask.evaluate.aup` takes them.
+    for point in sorted(found, key=lambda one: (_rate(one), -one.accuracy.value)):
         groups.setdefault(point.setup, []).append(point)
     names = _labels(list(groups))
     ordered = sorted(groups, key=lambda setup: (setup.task, names[setup]))
@@ -136,6 +139,7 @@ def _point(setup: Setup, group: Mapping[int, Record], seed: int) -> Point:
         setup=setup,
         swept=rows[0].swept,
         indices=indices,
+        metric=rows[0].metric,
         accuracy=_accuracy(right, shares).times(100),
         tokens_per_forward=ratio(tokens, forwards, draws[:, (1, 2)]),
         tokens_per_second=ratio(tokens, seconds, draws[:, (1, 3)]),
@@ -175,6 +179,7 @@ def _curve(label: str, group: Sequence[Point]) -> Curve:
         ),
         indices=group[0].indices if same else None,
         draws=np.stack([point.draws for point in group], axis=1) if same else None,
+        metric=group[0].metric,
     )
 
 

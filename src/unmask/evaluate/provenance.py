@@ -11,10 +11,11 @@ from pathlib import Path
 import torch
 
 from unmask import __version__
+from unmask.models import generation
 
 WHOLE = (
     "config.json", "tokenizer.json", "vocab.json", "merges.txt", "tokenizer_config.json",
-    "chat_template.jinja",
+    "special_tokens_map.json", "added_tokens.json", "chat_template.jinja",
 )  # fmt: skip
 """Files of a checkpoint that count to the last byte."""
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -27,12 +28,15 @@ matrices of every layer may leave both ends as they were."""
 
 
 def fingerprint(folder: Path) -> str:
-    """12 hex digits of a checkpoint: its configuration, tokenizer and template and, of every
-    weights file, the size, the first and last MiB and, of large ones, samples in between."""
+    """12 hex digits of a checkpoint: its configuration, tokenizer, template and end tokens and, of
+    every weights file, the size, the first and last MiB and, of large ones, samples in between."""
     found = hashlib.sha256()
     for name in WHOLE:
         if (folder / name).is_file():
             found.update(name.encode() + (folder / name).read_bytes())
+    ends = generation.read(folder).get("eos_token_id")
+    if ends is not None:  # the defaults in that file stand in every record
+        found.update(f"{generation.FILE} {ends}".encode())
     for path in sorted(folder.glob("*.safetensors")):
         size = path.stat().st_size
         found.update(f"{path.name} {size}".encode())

@@ -39,7 +39,8 @@ class Published:
 
     def curve(self) -> Curve:
         """The same, to be scored among others; intervals and speeds are not published."""
-        dots = tuple(Dot(Interval(rate), Interval(right)) for rate, right in sorted(self.points))
+        ordered = sorted(self.points, key=lambda point: (point[0], -point[1]))
+        dots = tuple(Dot(Interval(rate), Interval(right)) for rate, right in ordered)
         return Curve(self.task, self.method, self.family, dots, printed=self.aup)
 
 

@@ -6,6 +6,7 @@ Every figure, table and plot is computed from these lines and nothing else.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 from unmask import rows
 from unmask.errors import InputError
+from unmask.files import FAULTS
 
 IDENTITY = (
     "task", "index", "question", "style", "mode", "method", "model", "weights", "preset",
@@ -33,8 +35,8 @@ class Record:
     ``preset``, ``settings`` (all of them, flat), ``swept`` (those that the sweep varied),
     ``batch_size``, ``dtype``, ``device``, ``threads``, ``versions``, ``commit`` of the source tree
     if it was one.
-    What came: ``text`` up to the end token or stop, ``scores``, ``right`` (the score that stands
-    for accuracy, 0 to 1).
+    What came: ``text`` up to the end token or stop, ``scores``, ``right`` (the first of them, which
+    stands for accuracy, 0 to 1).
     What it cost: ``tokens`` up to and including the first end token (or the token that completed a
     stop string), ``forwards``, of which ``refresh_forwards`` read nothing from a cache and
     ``cached_forwards`` did, ``fed_positions`` sent through the model, ``latency`` (seconds from its
@@ -77,6 +79,11 @@ class Record:
         """Tells one answer from all others: what was asked, and who answered how."""
         return key_of({name: getattr(self, name) for name in IDENTITY})
 
+    @property
+    def metric(self) -> str:
+        """The name of the score that stands for accuracy."""
+        return next(iter(self.scores), "accuracy")
+
     def line(self) -> str:
         """As JSON, without a line break."""
         return json.dumps(asdict(self), ensure_ascii=False)
@@ -87,6 +94,11 @@ def key_of(fields: Mapping[str, Any]) -> str:
     return json.dumps([fields[name] for name in IDENTITY], sort_keys=True)
 
 
+COUNTS = (
+    "index", "prompt_tokens", "left_out", "right", "tokens", "forwards", "refresh_forwards",
+    "cached_forwards", "fed_positions", "latency", "seconds",
+)  # fmt: skip
+"""Fields that are never negative, and numbers."""
 NAMES = tuple(field.name for field in fields(Record))
 KINDS: dict[str, tuple[type, ...]] = {
     "str": (str,),
@@ -98,13 +110,41 @@ KINDS: dict[str, tuple[type, ...]] = {
 
 
 def read(path: Path) -> Iterator[Record]:
-    """The records of a file (JSON lines, also gzipped).
+    """The records of a file (JSON lines, also gzipped), or of what `unmask eval --harness` wrote.
 
     Raises:
         InputError: a line is no record; the message names it.
     """
-    for number, row in enumerate(rows.read(path), 1):
-        yield of_row(row, f"{path}, line {number}")
+    for number, row in enumerate(_rows(path), 1):
+        if "results" not in row:
+            yield of_row(row, f"{path}, line {number}")
+            continue
+        for at, own in enumerate(_of_results(row, path), 1):
+            yield of_row(own, f"{path}, record {at}")
+
+
+def _rows(path: Path) -> Iterator[rows.Row]:
+    """Its lines; a results file of lm-eval's own is one object in many lines."""
+    try:
+        whole = json.loads(path.read_text("utf-8-sig")) if path.suffix == ".json" else None
+    except FAULTS:
+        whole = None  # lines after all; whoever reads them says what is wrong
+    return iter([whole]) if isinstance(whole, dict) else rows.read(path)
+
+
+def _of_results(results: Mapping[str, Any], path: Path) -> list[dict[str, Any]]:
+    found = results.get("records")
+    if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
+        raise InputError(
+            f"{path} holds results of lm-eval without tokens per forward; run its tasks by "
+            "unmask eval --harness NAME --out FILE, and give that file"
+        )
+    if not found:
+        raise InputError(
+            f"{path} has no tokens per forward: of its tasks none was generated and has a score "
+            "from 0 to 1"
+        )
+    return found
 
 
 def of_row(row: Mapping[str, Any], where: str) -> Record:
@@ -118,9 +158,18 @@ def of_row(row: Mapping[str, Any], where: str) -> Record:
             f"{where} is no record of unmask eval: field {min(odd)!r} is missing or unknown"
         )
     for field in fields(Record):
-        if not isinstance(row[field.name], KINDS.get(str(field.type), (dict,))):
+        value, kinds = row[field.name], KINDS.get(str(field.type), (dict,))
+        if not isinstance(value, kinds) or isinstance(value, bool):
             raise InputError(
-                f"{where} is no record of unmask eval: {field.name}={row[field.name]!r} "
-                f"is no {field.type}"
+                f"{where} is no record of unmask eval: {field.name}={value!r} is no {field.type}"
             )
-    return Record(**row)
+    found = Record(**row)
+    for name in COUNTS:
+        value = getattr(found, name)
+        if not (math.isfinite(value) and value >= 0):
+            raise InputError(
+                f"{where} is no record of unmask eval: {name}={value} is no count, score or time"
+            )
+    if found.right > 1:
+        raise InputError(f"{where} is no record of unmask eval: right={found.right} is above 1")
+    return found

@@ -7,28 +7,29 @@ import io
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from unmask.evaluate.curve import MEASURED, Scored
+from unmask.evaluate.aup import START
+from unmask.evaluate.curve import MEASURED, Scored, measure, named, unit
 from unmask.evaluate.intervals import Interval
 from unmask.evaluate.leaderboard import Average, Table
 
-HEADS = (
-    "method", "source", "points", "tokens per forward", "accuracy, %", "tokens/s", "AUP",
-    "AUP, own best",
-)  # fmt: skip
+MEAN_HEADS = ("method", "starts at", "AUP", "AUP, own best", "tasks")
+NONE = "not comparable"
 COLUMNS = (
     "task", "company", "method", "source", "points", "dropped", "answers", "tokens_per_forward",
     "tokens_per_forward_low", "tokens_per_forward_high", "accuracy", "accuracy_low",
     "accuracy_high", "tokens_per_second", "tokens_per_second_low", "tokens_per_second_high", "aup",
     "aup_low", "aup_high", "own_aup", "own_aup_low", "own_aup_high", "best_accuracy",
-    "printed_aup",
+    "printed_aup", "start", "comparable", "metric",
 )  # fmt: skip
 LEGEND = (
     "Tokens per forward, accuracy and tokens/s are those of the fastest setting within 5 points of "
-    "the method's slowest; points: settings, and how many of them are out of that band. "
-    "AUP: area under the curve of accuracy over tokens per forward, lost accuracy weighing more "
-    "than its share, with the best accuracy of the table as scale; own best: with the method's "
-    "own, so that it does not depend on who else stands there. In brackets: 95 % intervals "
-    "(Wilson, or bootstrap over answers), which published figures do not have."
+    "the method's slowest; points: settings, and how many of them are out of that band. Starts at: "
+    "tokens per forward of the slowest setting. AUP: area under the curve of accuracy over tokens "
+    "per forward, lost accuracy weighing more than its share, with the best accuracy of the table "
+    "as scale; own best: with the method's own, so that it does not depend on who else stands "
+    f"there. Curves that start above {START:g} tokens per forward have none and no rank: what they "
+    "do at one token per forward is not known. In brackets: 95 % intervals (Wilson, or bootstrap "
+    "over answers), which published figures do not have."
 )
 
 
@@ -42,24 +43,28 @@ def markdown(
     for table in tables:
         parts.append(f"## {table.title}")
         parts.extend(_picture(table.title, pictures))
-        parts.append(_grid(HEADS, [cells(row) for row in table.rows]))
-        parts.append(f"Best accuracy (scale of AUP): {table.best:.2f} %.")
+        parts.append(_grid(heads(table.metric), [cells(row) for row in table.rows]))
+        parts.append(
+            f"Best {named(table.metric)} (scale of AUP): {table.best:.2f}{unit(table.metric)}."
+        )
         parts.extend(table.notes)
     for company in dict.fromkeys(one.company for one in averages):
         own = [one for one in averages if one.company == company]
         parts.append(f"## {mean_title(company)}")
         parts.extend(_picture(mean_title(company), pictures))
-        rows = [
-            (one.label, f"{one.area:.2f}", f"{one.own:.2f}", f"{one.tasks} of {one.of}")
-            for one in own
-        ]
-        parts.append(_grid(("method", "AUP", "AUP, own best", "tasks"), rows))
+        parts.append(_grid(MEAN_HEADS, [mean_cells(one) for one in own]))
     return "\n\n".join(parts) + "\n"
 
 
 def mean_title(company: str) -> str:
     """Of the section with a company's averages."""
     return f"Mean AUP, {company}"
+
+
+def mean_cells(one: Average) -> tuple[str, ...]:
+    """A row for people, under ``MEAN_HEADS``."""
+    tasks = f"{one.tasks} of {one.of}"
+    return one.label, f"{one.start:.2f}", f"{one.area:.2f}", f"{one.own:.2f}", tasks
 
 
 def _picture(title: str, pictures: Mapping[str, Mapping[str, str]]) -> list[str]:
@@ -82,13 +87,22 @@ def table_csv(tables: Sequence[Table]) -> str:
     return out.getvalue()
 
 
+def heads(metric: str) -> tuple[str, ...]:
+    """Of the columns of `cells`."""
+    return (
+        "method", "source", "points", "tokens per forward", measure(metric), "tokens/s",
+        "starts at", "AUP", "AUP, own best",
+    )  # fmt: skip
+
+
 def cells(row: Scored, brief: bool = False) -> tuple[str, ...]:
-    """A row for people, under ``HEADS``; ``brief``: intervals of accuracy and AUP only."""
+    """A row for people, under `heads`; ``brief``: intervals of accuracy and AUP only."""
     curve, dot = row.curve, row.curve.operating()
     dropped = f", {row.dropped} out" if row.dropped else ""
     rate, speed, own = (
         Interval(one.value) if brief and one else one for one in (dot.rate, dot.speed, row.own)
     )
+    digits = 2 if row.area and row.area.low is None else 1
     return (
         curve.label,
         curve.source if curve.source == MEASURED else f"published, {curve.source}",
@@ -96,8 +110,9 @@ def cells(row: Scored, brief: bool = False) -> tuple[str, ...]:
         _shown(rate, 2),
         _shown(dot.accuracy, 2 if dot.accuracy.low is None else 1),
         _shown(speed, 0),
-        _shown(row.area, 2 if row.area.low is None else 1),
-        _shown(own, 2 if row.area.low is None else 1),
+        f"{curve.start.value:.2f}",
+        _shown(row.area, digits) if row.area else NONE,
+        _shown(own, digits),
     )
 
 
@@ -106,7 +121,8 @@ def _figures(row: Scored) -> list[str]:
     found: list[object] = [curve.label, curve.source, len(curve.dots), row.dropped, dot.answers]
     for interval in (dot.rate, dot.accuracy, dot.speed, row.area, row.own):
         found += [interval.value, interval.low, interval.high] if interval else [None] * 3
-    found += [row.best, curve.printed]
+    found += [row.best, curve.printed, curve.start.value]
+    found += ["yes" if curve.comparable else "no", curve.metric]
     return [_plain(value) for value in found]
 
 

@@ -7,11 +7,11 @@ fewest forwards within the budget goes to the finals, which are timed side by si
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from unmask.evaluate.bench import Contender, Line, Workload, contest, measured
+from unmask.evaluate.bench import Contender, Line, Note, Workload, contest, measured, quiet
 from unmask.models.loading import Model
 
 CONFIDENCES = (0.99, 0.97, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5)
@@ -54,21 +54,20 @@ class Verdict:
     best: Rung | None
 
 
-def tune(
-    model: Model, load: Workload, size: dict[str, Any], budget: float, note: Callable[[str], None]
-) -> Verdict:
+def tune(model: Model, load: Workload, size: dict[str, Any], budget: float, note: Note) -> Verdict:
     """The fastest rung whose accuracy is at most ``budget`` (a share, 0.01 is one point) below that
-    of one token per forward. ``size``: overrides for all. ``note`` hears of what is finished."""
+    of one token per forward. ``size``: overrides for all. ``note`` hears of every pass."""
     wide = replace(load, batch_size=max(ROWS, load.batch_size))
     vanilla = Contender("vanilla", model, "vanilla", {**size, "early_stop": True})
-    floor = (measured(vanilla, wide).accuracy or 0) - budget - ROUNDING
-    note("vanilla")
+    first = measured(vanilla, wide)
+    note(_told(first))
+    floor = (first.score or 0) - budget - ROUNDING
     rungs: list[Rung] = []
     for ladder in LADDERS:
-        rungs += climb(model, wide, size, ladder, floor)
-        note(ladder)
-    base, rungs = finals(vanilla, load, rungs)
-    note("finals")
+        for rung in climb(model, wide, size, ladder, floor):
+            rungs.append(rung)
+            note(_told(rung.line, rung.overrides["threshold"]))
+    base, rungs = finals(vanilla, load, rungs, note)
     timed = [rung for rung in rungs if rung.final]
     best = max(
         timed, key=lambda rung: rung.final.tokens_per_second if rung.final else 0, default=None
@@ -78,20 +77,27 @@ def tune(
 
 def climb(
     model: Model, load: Workload, size: dict[str, Any], ladder: str, floor: float
-) -> list[Rung]:
+) -> Iterator[Rung]:
     """The rungs of one ladder; ``floor`` is the least accuracy allowed."""
     preset, given, bars = LADDERS[ladder]
     rungs: list[Rung] = []
     for bar in bars:
         overrides = {**given, **size, "threshold": bar}
         line = measured(Contender(ladder, model, preset, overrides), load)
-        rungs.append(Rung(ladder, preset, overrides, line, (line.accuracy or 0) >= floor))
+        rungs.append(Rung(ladder, preset, overrides, line, (line.score or 0) >= floor))
+        yield rungs[-1]
         if len(rungs) >= FALLS and not any(rung.within for rung in rungs[-FALLS:]):
             break
-    return rungs
 
 
-def finals(vanilla: Contender, load: Workload, rungs: list[Rung]) -> tuple[Line, list[Rung]]:
+def _told(line: Line, bar: float | None = None) -> str:
+    at = "" if bar is None else f" at {bar:g}"
+    return f"{line.name}{at}: {line.tokens_per_forward:.2f} tokens a forward, {line.shown()}"
+
+
+def finals(
+    vanilla: Contender, load: Workload, rungs: list[Rung], note: Note = quiet
+) -> tuple[Line, list[Rung]]:
     """Time one token per forward and the best rung of every ladder, interleaved."""
     chosen: dict[str, Rung] = {}
     for rung in rungs:
@@ -101,7 +107,7 @@ def finals(vanilla: Contender, load: Workload, rungs: list[Rung]) -> tuple[Line,
     contenders = [
         Contender(name, vanilla.model, rung.preset, rung.overrides) for name, rung in chosen.items()
     ]
-    lines = {line.name: line for line in contest([vanilla, *contenders], load, rounds=1)}
+    lines = {line.name: line for line in contest([vanilla, *contenders], load, 1, note)}
     timed = [
         replace(rung, final=lines[rung.ladder]) if rung is chosen.get(rung.ladder) else rung
         for rung in rungs

@@ -77,3 +77,8 @@ class Denoiser(Protocol):
     def device(self) -> torch.device:
         """Where the weights are."""
         ...
+
+    @property
+    def dtype(self) -> str:
+        """The number type of the weights: float32, bfloat16, float16, int8 or fp8."""
+        ...

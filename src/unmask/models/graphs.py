@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from copy import copy
 from typing import NamedTuple
 
@@ -100,6 +101,11 @@ def cuda_graphs() -> Capture:
     return capture
 
 
+def current(device: torch.device) -> AbstractContextManager[object]:
+    """``device`` is the current one meanwhile, if it is a GPU."""
+    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
+
+
 class _Static:
     """One bucket: its buffers, and the replay of the forward that reads them."""
 
@@ -129,7 +135,8 @@ class _Static:
         unseen = self._keep.shape[1] - store.length
         self._keep.index_copy_(0, slots_B, F.pad(keep_BL, (0, unseen)))
         if self._replay is None:
-            self._replay = self._capture(self._forward)
+            with current(self._ids.device):  # streams and graphs belong to one GPU of a machine
+                self._replay = self._capture(self._forward)
         return self._replay().index_select(0, slots_B)[:, :width]
 
     def _forward(self) -> Tensor:
@@ -161,6 +168,11 @@ class Graphed:
     def device(self) -> torch.device:
         """Where the weights are."""
         return self._denoiser.device
+
+    @property
+    def dtype(self) -> str:
+        """The number type of the weights."""
+        return self._denoiser.dtype
 
     @torch.inference_mode(mode=False)  # a store is written outside of that mode, too
     def new_store(self, rows: int, length: int) -> KeyValueStore:

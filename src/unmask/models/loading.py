@@ -21,7 +21,7 @@ from torch import Tensor
 from unmask import catalogue
 from unmask.errors import CheckpointError, InputError, PromptError
 from unmask.files import read_object
-from unmask.models import hub, precision, quantized, weights
+from unmask.models import generation, hub, precision, quantized, weights
 from unmask.models import parallel as parallels
 from unmask.models.blocks import Transformer
 from unmask.models.denoiser import ModelCard
@@ -29,7 +29,6 @@ from unmask.text import chat, tokenizer
 
 FAMILIES = "unmask.models.families"
 DOWNLOADED = ["*.json", "*.safetensors", "*.txt", "*.jinja"]
-GENERATION_DEFAULTS = {"max_new_tokens": 256, "block_length": 32}
 LONGEST_NAME = 1000
 CONFIG_ERRORS = (KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError)
 
@@ -145,20 +144,30 @@ def _unfilled(folder: Path, name: str) -> tuple[Model, dict[str, str]]:
     """A model on the meta device, and how a checkpoint calls its weights."""
     config = read_config(folder / "config.json")
     family = family_of(config)
+    codec = tokenizer.read(folder)
+    generating = generation.read(folder)
     try:
-        body, card = family.body(config), family.card(config, _short_name(name))
+        body = family.body(config)
+        more = (*generation.end_ids(generating, body.vocabulary), *_turn_end(codec, family))
+        if config.get("eos_token_id") in (None, []) and more:
+            config = {**config, "eos_token_id": list(more)}
+        card = family.card(config, _short_name(name))
         names = family.weight_names(config)
+        card = replace(card, end_ids=tuple(dict.fromkeys((*card.end_ids, *more))))
         with torch.device("meta"):
             denoiser = Transformer(body, card)
     except CheckpointError:
         raise
     except CONFIG_ERRORS as error:
         raise CheckpointError(f"{folder / 'config.json'}: {_reason(error)}") from None
-    codec = tokenizer.read(folder)
-    settings = codec.settings if codec else {}
-    defaults = {**GENERATION_DEFAULTS, **_own_block(card), **_generation_defaults(folder)}
-    denoiser.card = replace(card, end_ids=_end_ids(card, codec, family))
-    return Model(denoiser.eval(), codec, chat.read(folder, settings), defaults), names
+    if card.mask_id in card.end_ids:
+        raise CheckpointError(
+            f"{folder}: token {card.mask_id} stands for what is not written yet and is an end "
+            "token as well, so that no answer could end; give another mask_token_id in config.json"
+        )
+    template = chat.read(folder, codec.settings if codec else {})
+    defaults = {**generation.DEFAULTS, **_own_block(card), **generation.defaults(generating)}
+    return Model(denoiser.eval(), codec, template, defaults), names
 
 
 def builtin() -> dict[str, Path]:
@@ -226,21 +235,35 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def family_of(config: dict[str, Any]) -> ModuleType:
-    """The family module that takes this model type."""
+    """The family module that takes these ``architectures``, where config.json names any, and this
+    ``model_type``, which other kinds of model share."""
     modules = [catalogue.find(FAMILIES, name, "family") for name in catalogue.names(FAMILIES)]
-    given = config.get("model_type")
-    for module in modules:
-        if given in module.MODEL_TYPES:
-            return module
-    if str(given).lower().endswith("moe"):
+    kind, classes = config.get("model_type"), config.get("architectures")
+    classes = [] if classes is None else classes
+    if not isinstance(classes, list) or not all(isinstance(one, str) for one in classes):
         raise CheckpointError(
-            f"config.json: model_type={given!r} is a mixture of experts; only dense models are "
-            "supported (unmask models lists their families)"
+            f"config.json: architectures={classes!r} is not allowed; it has to be a list of names"
         )
-    known = [kind for module in modules for kind in module.MODEL_TYPES]
+    for module in modules:
+        if kind in module.MODEL_TYPES and set(classes) <= {*module.ARCHITECTURES}:
+            return module
+    fields = [("architectures", one) for one in classes] + [("model_type", kind)]
+    for field, given in fields:
+        if "moe" in str(given).lower():
+            raise CheckpointError(
+                f"config.json: {field}={given!r} is a mixture of experts; only dense models are "
+                "supported (unmask models lists their families)"
+            )
+        constant = "ARCHITECTURES" if field == "architectures" else "MODEL_TYPES"
+        known = [one for module in modules for one in getattr(module, constant)]
+        if given not in known:
+            raise CheckpointError(
+                f"config.json: {catalogue.unknown(field, given, known)}; "
+                "this family is not supported (unmask models lists those that are)"
+            )
     raise CheckpointError(
-        f"config.json: {catalogue.unknown('model_type', given, known)}; "
-        "this family is not supported (unmask models lists those that are)"
+        f"config.json: model_type={kind!r} and architectures={classes!r} are those of different "
+        "models; repair one of the two"
     )
 
 
@@ -249,21 +272,10 @@ def _own_block(card: ModelCard) -> dict[str, Any]:
     return {} if card.span is None or card.causal else {"block_length": card.span}
 
 
-def _generation_defaults(folder: Path) -> dict[str, Any]:
-    """Our two settings from generation_config.json; the rest of that file is not ours."""
-    path = folder / "generation_config.json"
-    if not path.exists():
-        return {}
-    found = read_config(path)
-    return {name: found[name] for name in GENERATION_DEFAULTS if isinstance(found.get(name), int)}
-
-
-def _end_ids(
-    card: ModelCard, codec: tokenizer.TextCodec | None, family: ModuleType
-) -> tuple[int, ...]:
-    """End of text, and end of turn where the tokenizer has one."""
+def _turn_end(codec: tokenizer.TextCodec | None, family: ModuleType) -> tuple[int, ...]:
+    """The family's end of turn, where the tokenizer has one."""
     turn = codec.id_of(family.TURN_END) if codec else None
-    return card.end_ids if turn is None or turn in card.end_ids else (*card.end_ids, turn)
+    return () if turn is None else (turn,)
 
 
 def _short_name(name: str) -> str:

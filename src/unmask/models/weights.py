@@ -6,13 +6,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 
 from unmask.errors import CheckpointError
 from unmask.files import read_object
 from unmask.models.blocks import Transformer
 from unmask.models.parallel import part_of
 from unmask.models.quantized import MOST, rounded
+from unmask.models.stored import files_of, needed, opened
+
+INDEX, SINGLE = "model.safetensors.index.json", "model.safetensors"
 
 
 def fill(
@@ -31,13 +33,15 @@ def fill(
     """
     wanted = dict(model.named_parameters())
     loaded: dict[str, torch.Tensor] = {}
-    for path in shards(folder):
-        for name, tensor in _tensors(path, names, wanted, device):
-            loaded |= _kept(names[name], tensor, wanted[names[name]], dtype)
-    missing = [theirs for theirs, ours in names.items() if ours not in loaded]
+    files = files_of(shards(folder))
+    names = needed(model.body, names, files)
+    missing = [name for name in names if name not in files]
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise CheckpointError(f"{folder}: tensor {missing[0]!r}{more} is missing")
+    for path in dict.fromkeys(files.values()):
+        for name, tensor in _tensors(path, names, wanted, device):
+            loaded |= _kept(names[name], tensor, wanted[names[name]], dtype)
     together = model.head.weight is model.embedding.weight
     if together:
         shared = [name for name in loaded if name.startswith("embedding.")]
@@ -63,35 +67,50 @@ def _kept(
 def _tensors(
     path: Path, names: dict[str, str], wanted: Mapping[str, torch.Tensor], device: torch.device
 ) -> Iterator[tuple[str, torch.Tensor]]:
-    """Names and tensors of one file; a stray or misshapen one is refused before it is read."""
-    try:
-        with safe_open(path, framework="pt", device=str(device)) as file:
-            for name in file.keys():  # noqa: SIM118 - not a dict
-                if name not in names:
-                    raise CheckpointError(f"{path}: unexpected tensor {name!r}")
-                shape, given = list(wanted[names[name]].shape), file.get_slice(name).get_shape()
-                if given != shape:
-                    raise CheckpointError(
-                        f"{path}: tensor {name!r} has shape {given}, config.json asks for {shape}"
-                    )
-                yield name, file.get_tensor(name)
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path} is broken ({error}); download it again") from None
+    """Those of one file that have ``names``; a misshapen one is refused before it is read."""
+    with opened(path, str(device)) as file:
+        for name in file.keys():  # noqa: SIM118 - not a dict
+            if name not in names:
+                continue
+            shape, given = list(wanted[names[name]].shape), file.get_slice(name).get_shape()
+            if given != shape:
+                raise CheckpointError(
+                    f"{path}: tensor {name!r} has shape {given}, config.json asks for {shape}"
+                )
+            tensor = file.get_tensor(name)
+            if not tensor.is_floating_point():
+                kind = str(tensor.dtype).removeprefix("torch.")
+                raise CheckpointError(
+                    f"{path}: tensor {name!r} is of type {kind}; only weights that are not "
+                    "quantised are read (dtype='int8' or 'fp8' rounds them)"
+                )
+            yield name, tensor
 
 
 def shards(folder: Path) -> list[Path]:
-    """The safetensors files of a checkpoint, by its index if there is one."""
-    index = folder / "model.safetensors.index.json"
+    """The safetensors files of a checkpoint: the one, or those that its index names.
+
+    Raises:
+        CheckpointError: one is missing; there is an index and one file that it does not name.
+    """
+    index, paths = folder / INDEX, [folder / SINGLE]
     if index.exists():
         try:
-            files = set(read_object(index, CheckpointError)["weight_map"].values())
+            names = {
+                str(name) for name in read_object(index, CheckpointError)["weight_map"].values()
+            }
+            if not names:
+                raise TypeError("it names no file")
         except (KeyError, TypeError, AttributeError) as error:
             raise CheckpointError(
                 f"{index} is no weight index ({error}); download it again"
             ) from None
-        paths = [folder / str(name) for name in sorted(files)]
-    else:
-        paths = [folder / "model.safetensors"]
+        if paths[0].exists() and SINGLE not in names:
+            raise CheckpointError(
+                f"{folder} has both {SINGLE} and {INDEX}, which names other files; delete the one "
+                "that is stale"
+            )
+        paths = [folder / name for name in sorted(names)]
     for path in paths:
         if path.parent != folder or not path.is_file():
             other = " (only safetensors are read, never pickled .bin or .pt files)"
@@ -103,10 +122,7 @@ def dtypes_of(folder: Path) -> dict[str, torch.dtype]:
     """The number type of every tensor of a checkpoint."""
     found = {}
     for path in shards(folder):
-        try:
-            with safe_open(path, framework="pt") as file:
-                for name in file.keys():  # noqa: SIM118 - not a dict
-                    found[name] = file.get_slice(name)[:0].dtype
-        except (SafetensorError, OSError) as error:
-            raise CheckpointError(f"{path} is broken ({error}); download it again") from None
+        with opened(path) as file:
+            for name in file.keys():  # noqa: SIM118 - not a dict
+                found[name] = file.get_slice(name)[:0].dtype
     return found

@@ -82,7 +82,7 @@ class Answering:
                 "holds; ask for fewer, or several times", param="n",
             )  # fmt: skip
         for row in rows:
-            self._check_least(row)
+            self._hold_open(row)
         job = Job(self._service, len(rows))
         places = regions or [None] * len(rows)
         answers = [
@@ -99,8 +99,12 @@ class Answering:
             job.close()
         return Response(status_code=GONE) if found is None else found
 
-    def _check_least(self, row: Row) -> None:
-        """Keep end tokens out of the first ``min_tokens`` of the answer."""
+    def _hold_open(self, row: Row) -> None:
+        """Keep end tokens out of the first ``min_tokens`` of the answer.
+
+        Raises:
+            ApiError: it cannot have as many.
+        """
         least, room = self._asked.min_tokens or 0, len(row.canvas.open)
         if least > room:
             raise ApiError(

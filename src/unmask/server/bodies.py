@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from collections import Counter
 from email.message import Message
+from functools import partial
 from typing import Any, NoReturn, TypeVar
 
 from pydantic import ValidationError
@@ -19,30 +21,37 @@ from starlette.requests import Request
 from unmask.server.decoding_fields import DecodingFields
 from unmask.server.errors import ApiError
 from unmask.server.invalid import as_sentence
+from unmask.server.service import Service
 
-MOST_CONTAINERS = 2**13
-"""Lists and objects of a body. 2,048 messages of two parts each have as many."""
+MOST_CONTAINERS = 2**14
+"""Lists and objects of a body. 2,048 messages of two parts each have 8,194."""
+MOST_FIELDS = 2**14
+"""Fields of all objects of a body. 2,048 messages of two parts each have 12,288."""
 MOST_VALUES = 2**16
 """Values of a body, besides one for every position of the model: prompts may be token ids."""
 MOST_DIGITS = 100
 """Of a whole number; to read one takes the square of its length."""
 PIECES = re.compile(rb'[^"]++|"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 """Strings, and what stands between them."""
+MARKS = (b",", b":", b"[", b"{")
 Asked = TypeVar("Asked", bound=DecodingFields)
 
 
-async def read(request: Request, kind: type[Asked], positions: int) -> Asked:
-    """The body of ``request``; ``positions``: how long prompt and answer may be.
+async def read(service: Service, request: Request, kind: type[Asked]) -> Asked:
+    """The body of ``request``.
 
     Raises:
-        ApiError: what is wrong with it first.
+        ApiError: what is wrong with it first, or it means another model.
     """
     content, told = await request.body(), request.headers.get("content-type", "")
-    return await asyncio.to_thread(parsed, content, told, kind, positions)
+    work = partial(parsed, content, told, kind, service.engine.length)
+    asked = await asyncio.get_running_loop().run_in_executor(service.reader, work)
+    service.check_model(asked.model)
+    return asked
 
 
 def parsed(content: bytes, content_type: str, kind: type[Asked], positions: int) -> Asked:
-    """The request that ``content`` is.
+    """The request that ``content`` is; ``positions``: how long prompt and answer may be.
 
     Raises:
         ApiError: what is wrong with it first.
@@ -82,24 +91,33 @@ def _object(content: bytes, values: int) -> dict[str, Any]:
 
 
 def _check_size(content: bytes, values: int) -> None:
-    """Whether there are few enough values in the body, and few enough containers.
+    """Whether few enough values, fields and containers are in the body.
 
     A text may be full of commas and brackets; if there are many, those outside of strings count.
     """
-    commas, brackets = content.count(b","), content.count(b"[") + content.count(b"{")
-    if commas <= values and brackets <= MOST_CONTAINERS:
+    if not _too_many(Counter({mark: content.count(mark) for mark in MARKS}), values):
         return
-    commas = brackets = 0
+    found: Counter[bytes] = Counter()
     for piece in PIECES.finditer(content):
-        if not (text := piece[0]).startswith(b'"'):
-            commas += text.count(b",")
-            brackets += text.count(b"[") + text.count(b"{")
-        if commas > values or brackets > MOST_CONTAINERS:
+        text = piece[0]
+        if text.startswith(b'"'):
+            continue
+        for mark in MARKS:
+            found[mark] += text.count(mark)
+        if _too_many(found, values):
             raise ApiError(
-                400, f"the body holds more than {values} values or {MOST_CONTAINERS} lists and "
-                "objects, and no request needs as many; send less, or several requests",
-                code="body_too_large",
+                400, f"the body holds more than {values} values, {MOST_FIELDS} fields or "
+                f"{MOST_CONTAINERS} lists and objects, and no request needs as many; send less, "
+                "or several requests", code="body_too_large",
             )  # fmt: skip
+
+
+def _too_many(found: Counter[bytes], values: int) -> bool:
+    return (
+        found[b","] > values
+        or found[b":"] > MOST_FIELDS
+        or found[b"["] + found[b"{"] > MOST_CONTAINERS
+    )
 
 
 def _whole(digits: str) -> int:

@@ -35,8 +35,7 @@ def router(service: Service) -> APIRouter:
 
         Give `messages`, or a `prompt`, or either with `infill`: fixed text and lengths of gaps.
         """
-        asked = await bodies.read(request, CanvasRequest, service.engine.length)
-        service.check_model(asked.model)
+        asked = await bodies.read(service, request, CanvasRequest)
         row = await asyncio.to_thread(_row, service, asked)
         job = Job(service, 1)
         try:

@@ -100,8 +100,7 @@ def router(service: Service) -> APIRouter:
         `logprobs` are those of the forward in which a token was written. `usage` also counts
         forwards and positions.
         """
-        asked = await bodies.read(request, ChatRequest, service.engine.length)
-        service.check_model(asked.model)
+        asked = await bodies.read(service, request, ChatRequest)
         told = usage_wanted(asked)
         messages = [message.plain() for message in asked.messages]
         rows = await asyncio.to_thread(

@@ -93,8 +93,7 @@ def router(service: Service) -> APIRouter:
         With `logprobs=1` every token is told as the likeliest of its place, which it is at
         temperature 0 only.
         """
-        asked = await bodies.read(request, CompletionRequest, service.engine.length)
-        service.check_model(asked.model)
+        asked = await bodies.read(service, request, CompletionRequest)
         told = usage_wanted(asked)
         prompts = _prompts(asked)
         if len(prompts) * (asked.n or 1) > MOST_CHOICES:

@@ -8,6 +8,7 @@ off, so that idle connections lock nobody out.
 from __future__ import annotations
 
 import asyncio
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +140,9 @@ class Connection(H11Protocol):
         answer = error.response()
         headers = [*answer.raw_headers, (b"connection", b"close")]
         for event in (
-            h11.Response(status_code=error.status, headers=headers),
+            h11.Response(
+                status_code=error.status, headers=headers, reason=HTTPStatus(error.status).phrase
+            ),
             h11.Data(data=bytes(answer.body)),
             h11.EndOfMessage(),
         ):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from unmask.engine.engine import Engine
@@ -15,13 +16,15 @@ from unmask.text.tokenizer import TextCodec
 
 @dataclass(frozen=True)
 class Service:
-    """``created``: seconds since 1970 at which the server began."""
+    """``created``: seconds since 1970 at which the server began. ``reader``: reads bodies, one at a
+    time, for several would keep the event loop from its turn."""
 
     engine: Engine
     settings: ServerSettings
     metrics: Metrics
     codec: TextCodec
     created: int = field(default_factory=lambda: int(time.time()))
+    reader: Executor = field(default_factory=lambda: ThreadPoolExecutor(1, "unmask-reader"))
 
     def check_model(self, name: str | None) -> None:
         """Whether a request means the model that is here; null does.

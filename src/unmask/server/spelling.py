@@ -54,7 +54,7 @@ class Spelling:
     def _token(self, token: int, probability: float, at: int) -> Token:
         text, spelled = self._codec.piece(token, first=at == 0)
         place = self._offset
-        if self._codec.decode([token]):  # a special token has a name, and no place in the text
+        if self._codec.decode([token, token]):  # a special token has a name, and adds no text
             self._offset += len(self._characters.decode(spelled))
         return Token(text, _log(probability), list(spelled), place)
 

@@ -10,30 +10,52 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, NoReturn
 
-from jinja2 import Template, TemplateError, TemplateSyntaxError
+from jinja2 import Template, TemplateError, TemplateSyntaxError, nodes
+from jinja2.ext import Extension, loopcontrols
+from jinja2.parser import Parser
+from jinja2.runtime import Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from unmask.errors import CheckpointError, PromptError
+from unmask.text import special
 
 Message = dict[str, str]
 ROLES = ("system", "user", "assistant")
+FILE, MORE = "chat_template.jinja", "additional_chat_templates"
+
+
+class Generation(Extension):
+    """``{% generation %}`` marks what an assistant said, for training; here it leaves no trace.
+
+    As in transformers, what is set inside is not seen outside.
+    """
+
+    tags = {"generation"}  # noqa: RUF012 - as the parent has it
+
+    def parse(self, parser: Parser) -> nodes.Node:
+        """The block, as a call that gives its own text."""
+        line = next(parser.stream).lineno
+        body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
+        return nodes.CallBlock(self.call_method("_spoken"), [], [], body).set_lineno(line)
+
+    def _spoken(self, caller: Macro) -> str:
+        return caller()
 
 
 class ChatTemplate:
     """A Jinja template as Hugging Face checkpoints carry it; it can read messages, nothing else.
 
-    ``source``: its text.
+    ``source``: its text. ``settings``: those of the tokenizer, which name special tokens.
     """
 
     def __init__(self, source: str, settings: dict[str, Any]) -> None:
         environment = ImmutableSandboxedEnvironment(
-            trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
+            trim_blocks=True, lstrip_blocks=True, extensions=[Generation, loopcontrols]
         )
         environment.globals |= {"raise_exception": _refuse, "strftime_now": _now}
         environment.filters["tojson"] = _json
         self._environment, self.source = environment, source
-        names = ("bos_token", "eos_token", "pad_token")
-        self._tokens = {name: _content(settings.get(name)) for name in names}
+        self._tokens = special.named(settings)
 
     def render(self, messages: Sequence[Message]) -> str:
         """The prompt text, ending where the assistant starts to speak.
@@ -44,7 +66,11 @@ class ChatTemplate:
         check(messages)
         try:
             return self._template.render(
-                messages=list(messages), add_generation_prompt=True, **self._tokens
+                messages=[_said(message) for message in messages],
+                tools=None,
+                documents=None,
+                add_generation_prompt=True,
+                **self._tokens,
             )
         except TemplateSyntaxError as error:
             raise CheckpointError(
@@ -60,18 +86,36 @@ class ChatTemplate:
 
 
 def read(folder: Path, settings: dict[str, Any]) -> ChatTemplate | None:
-    """The template of a checkpoint: chat_template.jinja or the entry in tokenizer_config.json."""
-    path = folder / "chat_template.jinja"
+    """The template of a checkpoint: chat_template.jinja or the entry in tokenizer_config.json. Of
+    several the one called "default".
+
+    Raises:
+        CheckpointError: it cannot be read, or none of several is the default.
+    """
     try:
-        found = path.read_text(encoding="utf-8") if path.exists() else settings.get("chat_template")
-        if isinstance(found, list):  # several named templates
-            named = {entry["name"]: entry["template"] for entry in found}
-            found = named.get("default")
+        found: Any = {path.stem: _text(path) for path in sorted((folder / MORE).glob("*.jinja"))}
+        if (folder / FILE).exists():
+            found["default"] = _text(folder / FILE)
+        if not found:
+            found = settings.get("chat_template")
+        if isinstance(found, list):
+            found = {entry["name"]: entry["template"] for entry in found}
     except (OSError, UnicodeDecodeError, KeyError, TypeError) as error:
         raise CheckpointError(f"the chat template in {folder} cannot be read: {error}") from None
+    if isinstance(found, dict):
+        if found and "default" not in found:
+            raise CheckpointError(
+                f"{folder} has the chat templates {', '.join(map(repr, found))}, and none is "
+                f"called 'default'; put the one to use into {FILE}"
+            )
+        found = found.get("default")
     if not isinstance(found, (str, NoneType)):
         raise CheckpointError(f"the chat template in {folder} is no text; repair chat_template")
     return ChatTemplate(found, settings) if found else None
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8-sig")
 
 
 def check(messages: Sequence[Message]) -> None:
@@ -92,16 +136,26 @@ def check(messages: Sequence[Message]) -> None:
             raise PromptError(f"{where} is no text", field=where, given=given, hint="give a string")
 
 
-def _content(token: Any) -> str:
-    """Special tokens are plain strings or {"content": ...} in tokenizer_config.json."""
-    if isinstance(token, dict):
-        token = token.get("content")
-    return token if isinstance(token, str) else ""
+def _said(message: Message) -> Message:
+    """As transformers shows it: what is None is not there."""
+    return {name: value for name, value in message.items() if value is not None}
 
 
-def _json(value: Any, indent: int | None = None) -> str:
+def _json(
+    value: Any,
+    ensure_ascii: bool = False,
+    indent: int | None = None,
+    separators: tuple[str, str] | None = None,
+    sort_keys: bool = False,
+) -> str:
     """As Hugging Face renders it; Jinja's own would escape for HTML."""
-    return json.dumps(value, ensure_ascii=False, indent=indent)
+    return json.dumps(
+        value,
+        ensure_ascii=ensure_ascii,
+        indent=indent,
+        separators=separators,
+        sort_keys=sort_keys,
+    )
 
 
 def _now(pattern: str) -> str:

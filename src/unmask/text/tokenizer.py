@@ -9,10 +9,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
+from tokenizers import (
+    Regex,
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+)
 
 from unmask.errors import CheckpointError, PromptError
-from unmask.files import read_object
+from unmask.text import special
 
 QWEN2_SPLIT = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
@@ -30,6 +38,9 @@ BYTES = {chr(byte): byte for byte in PRINTED} | {
     chr(0x100 + at): byte for at, byte in enumerate(sorted({*range(0x100)} - {*PRINTED}))
 }
 """Letters that stand for bytes in tokenizers that know bytes only (GPT-2's way)."""
+QWEN2_NAMES = dict.fromkeys(("unk_token", "eos_token", "pad_token"), "<|endoftext|>")
+"""What the class means where a folder says nothing else."""
+QWEN2_CLASSES = (None, "Qwen2Tokenizer", "Qwen2TokenizerFast", "DreamTokenizer")
 
 
 class TextCodec:
@@ -118,46 +129,69 @@ def read(folder: Path) -> TextCodec | None:
     Raises:
         CheckpointError: the files are there and cannot be read.
     """
-    settings = _settings(folder)
+    settings = special.settings_of(folder)
     whole, vocab, merges = (
         folder / name for name in ("tokenizer.json", "vocab.json", "merges.txt")
     )
     try:
         if whole.exists():
-            found = Tokenizer.from_file(str(whole))
+            found = Tokenizer.from_str(_text(whole))
             found.no_truncation()  # a file may carry both; a prompt is never cut or filled
             found.no_padding()
-            return TextCodec(found, settings)
-        if vocab.exists() and merges.exists():
-            return TextCodec(_qwen2(vocab, merges, settings), settings)
+            special.add(found, folder, settings)
+        elif vocab.exists() and merges.exists():
+            settings = {**QWEN2_NAMES, **settings}
+            found = _qwen2(vocab, merges, settings)
+        else:
+            return None
+        found.encode_special_tokens = settings.get("split_special_tokens") is True
+    except CheckpointError:
+        raise
     except Exception as error:  # the library raises bare Exception on a malformed file
         raise CheckpointError(f"the tokenizer files in {folder} cannot be read: {error}") from None
-    return None
+    return TextCodec(found, settings)
 
 
-def _settings(folder: Path) -> dict[str, Any]:
-    path = folder / "tokenizer_config.json"
-    return read_object(path, CheckpointError) if path.exists() else {}
+def _text(path: Path) -> str:
+    """Without the mark that some editors put before the first character."""
+    return path.read_text(encoding="utf-8-sig")
 
 
 def _qwen2(vocab: Path, merges: Path, settings: dict[str, Any]) -> Tokenizer:
-    tokenizer = Tokenizer(models.BPE.from_file(str(vocab), str(merges)))
+    kind = settings.get("tokenizer_class")
+    if kind not in QWEN2_CLASSES:
+        raise CheckpointError(
+            f"tokenizer_config.json: tokenizer_class={kind!r} is not read from vocab.json and "
+            "merges.txt, only Qwen2's is; load it in transformers and save it as tokenizer.json"
+        )
+    lines = _text(merges).removesuffix("\n").split("\n")
+    pairs = [line.split(" ") for line in lines if not line.startswith("#version")]
+    tokenizer = Tokenizer(models.BPE(json.loads(_text(vocab)), [(a, b) for a, b in pairs]))
     tokenizer.normalizer = normalizers.NFC()
+    spaced = settings.get("add_prefix_space") is True
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Split(Regex(QWEN2_SPLIT), "isolated"),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+            pre_tokenizers.ByteLevel(add_prefix_space=spaced, use_regex=False),
         ]
     )
     tokenizer.decoder = decoders.ByteLevel()
-    added = settings.get("added_tokens_decoder", {})
-    for number in sorted(added, key=int):
-        entry = added[number]
-        token = AddedToken(entry["content"], special=entry["special"], normalized=False)
-        (tokenizer.add_special_tokens if entry["special"] else tokenizer.add_tokens)([token])
-        if tokenizer.token_to_id(entry["content"]) != int(number):
-            raise CheckpointError(
-                f"tokenizer_config.json gives {entry['content']!r} the id {number}, "
-                f"but the vocabulary leads to {tokenizer.token_to_id(entry['content'])}"
-            )
+    special.add(tokenizer, vocab.parent, settings)
+    tokenizer.add_tokens(special.plain(settings))  # as the class does at the end, whatever was said
+    _frame(tokenizer, special.named(settings), settings)
     return tokenizer
+
+
+def _frame(tokenizer: Tokenizer, names: dict[str, str], settings: dict[str, Any]) -> None:
+    """Let plain text begin and end with the tokens that the settings ask for."""
+    first, last = (
+        [names[f"{name}_token"]]
+        if settings.get(f"add_{name}_token") is True and f"{name}_token" in names
+        else []
+        for name in ("bos", "eos")
+    )
+    if first or last:
+        around = [(token, tokenizer.token_to_id(token)) for token in {*first, *last}]
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single=[*first, "$A", *last], special_tokens=around
+        )

@@ -8,7 +8,11 @@ from collections.abc import Sequence
 
 DENIED = re.compile(r"(?:\bnot|n['’]t|\bneither|\bnor)\s+(?:(?:an?|the|at all|very|really)\s+)?$")
 JOINED = re.compile(r"\s*(?:/|\b(?:and|or|nor)\b)\s*")
+LABELS = (True, False, None)
 BEFORE = 24  # characters, enough for a denial and what may stand after it
+
+Guess = bool | None
+"""Whether the true class is picked; None where no label is, which is neither class."""
 
 
 def picked(text: str, choices: Sequence[str]) -> str | None:
@@ -35,26 +39,22 @@ def picked(text: str, choices: Sequence[str]) -> str | None:
     return next(one for one in choices if one.lower() == first[0])
 
 
-def f1(truths: Sequence[bool], guesses: Sequence[bool]) -> float:
+def f1(truths: Sequence[bool], guesses: Sequence[Guess]) -> float:
     """F1 of the true class; 0 where nobody names it."""
-    both, _, missed, false = _table(truths, guesses)
-    wrong = missed + false
-    return 2 * both / (2 * both + wrong) if both + wrong else 0.0
-
-
-def matthews(truths: Sequence[bool], guesses: Sequence[bool]) -> float:
-    """Matthews' correlation, -1 to 1; 0 where either side names one class only."""
-    both, neither, missed, false = _table(truths, guesses)
-    spread = (both + false) * (both + missed) * (neither + false) * (neither + missed)
-    return (both * neither - false * missed) / math.sqrt(spread) if spread else 0.0
-
-
-def _table(truths: Sequence[bool], guesses: Sequence[bool]) -> tuple[int, int, int, int]:
-    """How often both are true, both are false, only the truth is true, only the guess is."""
     pairs = list(zip(truths, guesses, strict=True))
-    return (
-        pairs.count((True, True)),
-        pairs.count((False, False)),
-        pairs.count((True, False)),
-        pairs.count((False, True)),
-    )
+    named = [*truths, *guesses].count(True)
+    return 2 * pairs.count((True, True)) / named if named else 0.0
+
+
+def matthews(truths: Sequence[bool], guesses: Sequence[Guess]) -> float:
+    """Matthews' correlation, -1 to 1; 0 where either side names one class only.
+
+    No label is a class of its own (Gorodkin 2004, R_K), as it is in scikit-learn: taken for the
+    wrong label it would count as knowledge of the right one.
+    """
+    count = len(truths)
+    right = sum(truth == guess for truth, guess in zip(truths, guesses, strict=True))
+    theirs, ours = ([[*side].count(label) for label in LABELS] for side in (truths, guesses))
+    agreed = sum(one * other for one, other in zip(theirs, ours, strict=True))
+    spread = (count**2 - sum(n**2 for n in theirs)) * (count**2 - sum(n**2 for n in ours))
+    return (count * right - agreed) / math.sqrt(spread) if spread else 0.0

@@ -12,11 +12,11 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from unmask.errors import InputError
-from unmask.evaluate.aup import BAND
-from unmask.evaluate.curve import Curve, Scored
+from unmask.evaluate.aup import BAND, START
+from unmask.evaluate.curve import Curve, Scored, measure
 from unmask.evaluate.intervals import Interval
 from unmask.evaluate.plots.labels import Name, Room
-from unmask.evaluate.plots.style import Look, Theme, applied, find, look
+from unmask.evaluate.plots.style import Look, Theme, applied, find, look, wrapped
 
 SIZE = (6.4, 4.2)
 WIDE = 12.0
@@ -50,7 +50,9 @@ def draw(
         figure = Figure(SIZE)
         FigureCanvasAgg(figure)
         figure.set_layout_engine("constrained", w_pad=0.1, h_pad=0.1)
-        axes = figure.add_subplot(title=title, xlabel="tokens per forward", ylabel="accuracy (%)")
+        axes = figure.add_subplot(
+            title=title, xlabel="tokens per forward", ylabel=measure(curves[0].metric)
+        )
         for row in reversed(rows):
             _curve(axes, row.curve, looks[row.curve.label], style)
         _rates(axes, curves)
@@ -59,16 +61,19 @@ def draw(
         if floor is not None:
             axes.axhspan(floor, floor + BAND, color=style.grid, alpha=0.5, lw=0, zorder=0)
         if note := _note(curves, floor):
-            figure.supxlabel(note, fontsize=8, color=style.muted, x=0.01, ha="left")
+            figure.supxlabel(wrapped(note), fontsize=8, color=style.muted, x=0.01, ha="left")
         _name(figure, axes, rows, looks)
     return figure
 
 
-def said(interval: Interval) -> str:
-    """An area with its interval, if it has one."""
-    if interval.low is None or interval.high is None:
-        return f"{interval.value:,.1f}"
-    return f"{interval.value:,.0f} [{interval.low:,.0f}, {interval.high:,.0f}]"
+def said(row: Scored, *, brief: bool = False) -> str:
+    """An area, with its interval if it has one and not in ``brief``; in brackets, its start."""
+    start, area = row.curve.start.value, row.area
+    if area is None:
+        return f"no AUP ({start:.2f})"
+    if brief or area.low is None or area.high is None:
+        return f"AUP {area.value:,.1f} ({start:.2f})"
+    return f"AUP {area.value:,.0f} [{area.low:,.0f}, {area.high:,.0f}] ({start:.2f})"
 
 
 def _curve(axes: Axes, curve: Curve, own: Look, style: Theme) -> None:
@@ -110,7 +115,9 @@ def _floor(curves: Sequence[Curve]) -> float | None:
 
 def _note(curves: Sequence[Curve], floor: float | None) -> str:
     """What marks mean, as far as there are any."""
-    parts = []
+    late = not all(curve.comparable for curve in curves)
+    bar = f", above {START:g} no AUP" if late else ""
+    parts = [f"in brackets: tokens per forward where the curve starts{bar}"]
     if floor is not None:
         parts.append(f"shaded: {BAND:g} points below the best start")
     if not all(all(curve.kept()) for curve in curves):
@@ -152,7 +159,7 @@ def _name(figure: Figure, axes: Axes, rows: Sequence[Scored], looks: dict[str, L
     figure.draw_without_rendering()  # the layout has to stand before texts can be measured
     names = [
         Name(
-            f"{row.curve.label}\nAUP {row.area.value:,.1f}",
+            f"{row.curve.label}\n{said(row, brief=True)}",
             (row.curve.operating().rate.value, row.curve.operating().accuracy.value),
             looks[row.curve.label].colour,
         )
@@ -171,7 +178,7 @@ def _name(figure: Figure, axes: Axes, rows: Sequence[Scored], looks: dict[str, L
             ls=looks[row.curve.label].dash if len(row.curve.dots) > 1 else "",
             lw=2,
             ms=6.5,
-            label=f"{row.curve.label}\nAUP {said(row.area)}",
+            label=f"{row.curve.label}\n{said(row)}",
         )
         for row in rows
     ]

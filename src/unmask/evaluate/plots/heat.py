@@ -16,7 +16,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import NDArray
 
 from unmask.canvas.trajectory import Trajectory
-from unmask.errors import InputError
+from unmask.errors import InputError, counted
 from unmask.evaluate.plots.style import Theme, applied, find
 
 WIDTH = 7.2  # inches
@@ -107,7 +107,7 @@ def _strip(axes: Axes, row: int, one: Strip, colours: NDArray[np.float64], style
         axes.plot([one.end, one.end], [low, high], color=style.ink, lw=1.4, zorder=4)
     rate = one.end / one.forwards if one.forwards else 0
     axes.annotate(
-        f"{one.forwards} forwards\n{rate:.1f} tokens each",
+        f"{counted(one.forwards, 'forward')}\n{rate:.1f} tokens each",
         (1, row),
         (6, 0),
         xycoords=("axes fraction", "data"),

@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.projections.polar import PolarAxes
 
-from unmask.errors import InputError
+from unmask.errors import InputError, counted
 from unmask.evaluate.leaderboard import Table
 from unmask.evaluate.plots.style import Look, Theme, applied, find, look
 
@@ -26,20 +26,27 @@ RINGS = (0.25, 0.5, 0.75, 1.0)
 def draw(
     tables: Sequence[Table], title: str, theme: str = "light", order: Sequence[str] = ()
 ) -> Figure:
-    """One spoke per table, one line per method that stands in all of them.
+    """One spoke per table, one line per method that has an area in all of them.
 
     Every spoke ends at the best AUP of its task, which is written there: areas of different tasks
     have no common scale. ``order``: labels in the order of their colours.
 
     Raises:
-        InputError: fewer than three tables, or no method stands in all.
+        InputError: fewer than three tables, or no method has an area in all.
     """
     if len(tables) < LEAST:
-        raise InputError(f"{title}: a radar needs at least {LEAST} tasks, there are {len(tables)}")
-    areas = [{row.curve.label: row.area.value for row in table.rows} for table in tables]
+        raise InputError(
+            f"{title}: a radar needs at least {LEAST} tasks, not {counted(len(tables), 'task')}"
+        )
+    areas = [
+        {row.curve.label: row.area.value for row in table.rows if row.area} for table in tables
+    ]
     shared = [label for label in areas[0] if all(label in area for area in areas)]
     if not shared:
-        raise InputError(f"{title}: no method stands in all tasks; evaluate one on each of them")
+        raise InputError(
+            f"{title}: no method has an AUP on all tasks; evaluate one on each of them, from one "
+            "token per forward on"
+        )
     best = [max(area.values()) for area in areas]
     shares = {label: _shares([area[label] for area in areas], best) for label in shared}
     style = find(theme)
@@ -53,11 +60,12 @@ def draw(
         _web(axes, [f"{t.task}\n{top:,.0f}" for t, top in zip(tables, best, strict=True)], style)
         for label in sorted(shared, key=lambda one: -sum(shares[one])):
             _loop(axes, label, shares[label], look(style, labels.index(label)))
-        _write(figure, title, style)
+        rows = [row for table in tables for row in table.rows if row.curve.label in shared]
+        _write(figure, title, style, max(row.curve.start.value for row in rows))
     return figure
 
 
-def _write(figure: Figure, title: str, style: Theme) -> None:
+def _write(figure: Figure, title: str, style: Theme, start: float) -> None:
     """Key, title and what the numbers are."""
     figure.legend(
         loc="center right",
@@ -67,7 +75,10 @@ def _write(figure: Figure, title: str, style: Theme) -> None:
         labelspacing=0.8,
     )
     figure.suptitle(title, x=0.02, y=0.97, ha="left", fontsize=11.5, fontweight="bold")
-    note = "AUP as a share of the best one; its value stands at the spoke"
+    note = (
+        "AUP as a share of the best one; its value stands at the spoke · "
+        f"curves start at {start:.2f} tokens per forward or less"
+    )
     figure.supxlabel(note, fontsize=8, color=style.muted, x=0.02, y=0.02, ha="left")
 
 

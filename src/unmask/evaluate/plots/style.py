@@ -6,6 +6,7 @@ lifted for the dark theme. Marks and dashes differ as well, so that a grey print
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -56,6 +57,8 @@ MARKS = ("o", "s", "^", "D", "v", "P", "X", "<")
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (6, 1.5, 1.5, 1.5)))
 SUFFIXES = (".svg", ".png", ".pdf")
 DPI = 200
+NOTE = 110
+"""Characters of small type that fit into a line."""
 NAMELESS: dict[str, dict[str, None]] = {
     # No dates and no versions: the same figures have to give the same bytes.
     ".svg": {"Date": None, "Creator": None},
@@ -125,6 +128,11 @@ def applied(theme: Theme) -> Iterator[None]:
     }
     with rc_context(settings):
         yield
+
+
+def wrapped(note: str) -> str:
+    """A note under a picture, in lines that fit the narrowest one."""
+    return textwrap.fill(note, NOTE, break_long_words=False)
 
 
 def save(figure: Figure, path: Path) -> None:

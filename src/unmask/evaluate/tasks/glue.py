@@ -20,7 +20,7 @@ from typing import Any
 
 from unmask.evaluate.task import Example, Files, Scores, Task
 from unmask.evaluate.wording import ENDS, Wording, worded
-from unmask.verify.choices import f1, matthews, picked
+from unmask.verify.choices import Guess, f1, matthews, picked
 
 STYLES = {
     "chat": Wording(last="\nAnswer with one word.", stops=ENDS),
@@ -31,7 +31,7 @@ NO_YES = ("no", "yes")
 FOLLOWS = {"entailment": "yes", "not_entailment": "no"}
 PLAIN = {"0": "no", "1": "yes"}
 REVERSED = {"0": "yes", "1": "no"}
-Figure = Callable[[Sequence[bool], Sequence[bool]], float]
+Figure = Callable[[Sequence[bool], Sequence[Guess]], float]
 
 
 @dataclass(frozen=True)
@@ -124,12 +124,12 @@ def _reader(kind: Set) -> Callable[[Mapping[str, Any]], Example]:
 
 
 def _overall(name: str, figure: Figure) -> Callable[[Sequence[tuple[Example, str]]], Scores]:
-    """The figure over all answers; one that picks nothing counts as the wrong class."""
+    """The figure over all answers; one that picks nothing is of neither class."""
 
     def overall(answers: Sequence[tuple[Example, str]]) -> Scores:
         truths = [example.final == example.choices[1] for example, _ in answers]
-        right = [picked(text, example.choices) == example.final for example, text in answers]
-        guesses = [truth == hit for truth, hit in zip(truths, right, strict=True)]
+        picks = [(picked(text, example.choices), example.choices[1]) for example, text in answers]
+        guesses = [None if pick is None else pick == yes for pick, yes in picks]
         return {name: figure(truths, guesses)}
 
     return overall

@@ -10,13 +10,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from unmask.models.blocks import Body
-from unmask.models.config import flag, number, only, token, whole
+from unmask.models.config import ends, flag, number, only, rope_theta, token, whole
 from unmask.models.denoiser import ModelCard
 from unmask.models.names import llama_like
 
 MODEL_TYPES = ("Dream", "dream")
+ARCHITECTURES = ("DreamModel",)
 TURN_END = "<|im_end|>"
-REQUIRED = {"hidden_act": "silu", "rope_scaling": None, "use_sliding_window": False}
+REQUIRED = {"hidden_act": "silu", "use_sliding_window": False}
 """The variants of the reference class that any published checkpoint uses."""
 
 
@@ -30,7 +31,7 @@ def body(config: Mapping[str, Any]) -> Body:
         kv_heads=whole(config, "num_key_value_heads"),
         mlp_width=whole(config, "intermediate_size"),
         vocabulary=whole(config, "vocab_size"),
-        rope_theta=number(config, "rope_theta"),
+        rope_theta=rope_theta(config),
         norm_eps=number(config, "rms_norm_eps"),
         qkv_bias=True,
         tied=flag(config, "tie_word_embeddings"),
@@ -46,7 +47,7 @@ def card(config: Mapping[str, Any], name: str) -> ModelCard:
         family="dream",
         vocabulary=vocabulary,
         mask_id=token(config, "mask_token_id", vocabulary),
-        end_ids=(token(config, "eos_token_id", vocabulary),),
+        end_ids=ends(config, vocabulary),
         pad_id=token(config, "pad_token_id", vocabulary),
         max_length=whole(config, "max_position_embeddings"),
         logit_shift=1,

@@ -10,15 +10,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from unmask.models.blocks import Body
-from unmask.models.config import flag, number, only, rope_theta, token, whole
+from unmask.models.config import ends, flag, number, only, pad_or_end, rope_theta, token, whole
 from unmask.models.denoiser import ModelCard
 from unmask.models.names import llama_like
 
 MODEL_TYPES = ("Fast_dLLM_Qwen",)
+ARCHITECTURES = ("Fast_dLLM_QwenForCausalLM",)
 TURN_END = "<|im_end|>"
 MASK_ID = 151665
 """``|<MASK>|``. It stands in the published code, not in config.json; one given there wins."""
-REQUIRED = {"hidden_act": "silu", "rope_scaling": None, "use_sliding_window": False}
+REQUIRED = {"hidden_act": "silu", "use_sliding_window": False}
 """The variants of the reference class that any published checkpoint uses."""
 
 
@@ -44,14 +45,13 @@ def body(config: Mapping[str, Any]) -> Body:
 def card(config: Mapping[str, Any], name: str) -> ModelCard:
     """What decoding has to know."""
     vocabulary = whole(config, "vocab_size")
-    pad = "eos_token_id" if config.get("pad_token_id") is None else "pad_token_id"
     return ModelCard(
         name=name,
         family="fast_dllm_v2",
         vocabulary=vocabulary,
         mask_id=token({"mask_token_id": MASK_ID, **config}, "mask_token_id", vocabulary),
-        end_ids=(token(config, "eos_token_id", vocabulary),),
-        pad_id=token(config, pad, vocabulary),
+        end_ids=ends(config, vocabulary),
+        pad_id=pad_or_end(config, vocabulary),
         max_length=whole(config, "max_position_embeddings"),
         logit_shift=1,
         span=whole(config, "bd_size"),

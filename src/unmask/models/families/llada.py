@@ -10,15 +10,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from unmask.models.blocks import Body
-from unmask.models.config import flag, number, only, token, whole
+from unmask.models.config import ends, flag, number, only, rope_theta, token, whole
 from unmask.models.denoiser import ModelCard
 
 MODEL_TYPES = ("llada",)
+ARCHITECTURES = ("LLaDAModelLM",)
 TURN_END = "<|eot_id|>"
 REQUIRED = {
     "block_type": "llama",
     "layer_norm_type": "rms",
     "activation_type": "silu",
+    "rope": True,
+    "rope_full_precision": True,
     "alibi": False,
     "include_bias": False,
     "attention_layer_norm": False,
@@ -38,7 +41,7 @@ def body(config: Mapping[str, Any]) -> Body:
         kv_heads=whole(config, "n_heads" if config.get("n_kv_heads") is None else "n_kv_heads"),
         mlp_width=whole(config, "mlp_hidden_size"),
         vocabulary=whole(config, "embedding_size"),
-        rope_theta=number(config, "rope_theta"),
+        rope_theta=rope_theta(config),
         norm_eps=number(config, "rms_norm_eps"),
         qkv_bias=config.get("include_qkv_bias", False),
         tied=flag(config, "weight_tying"),
@@ -53,7 +56,7 @@ def card(config: Mapping[str, Any], name: str) -> ModelCard:
         family="llada",
         vocabulary=vocabulary,
         mask_id=token(config, "mask_token_id", vocabulary),
-        end_ids=(token(config, "eos_token_id", vocabulary),),
+        end_ids=ends(config, vocabulary),
         pad_id=token(config, "pad_token_id", vocabulary),
         max_length=whole(config, "max_sequence_length"),
     )

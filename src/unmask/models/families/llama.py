@@ -8,19 +8,19 @@ from typing import Any
 
 from unmask.errors import CheckpointError
 from unmask.models.blocks import Body
-from unmask.models.config import flag, number, only, rope_theta, token, whole
+from unmask.models.config import ends, flag, number, only, pad_or_end, rope_theta, token, whole
 from unmask.models.denoiser import ModelCard
 from unmask.models.names import llama_like
 
 MODEL_TYPES = ("llama", "llama-a2d")
+ARCHITECTURES = ("LlamaForCausalLM",)
 TURN_END = "<|im_end|>"
 REQUIRED = {
     "hidden_act": "silu",
     "attention_bias": False,
     "mlp_bias": False,
-    "rope_scaling": None,
 }
-"""What the body does not do otherwise (Llama 3's scaled rotary positions among it)."""
+"""What the body does not do otherwise."""
 
 
 def body(config: Mapping[str, Any]) -> Body:
@@ -50,18 +50,17 @@ def body(config: Mapping[str, Any]) -> Body:
 
 def card(config: Mapping[str, Any], name: str) -> ModelCard:
     """What decoding has to know. A causal model has no mask token; its begin of text stands in, for
-    it is never a token of an answer."""
+    it is never a token of an answer (unless it ends it: then config.json has to name another)."""
     vocabulary = whole(config, "vocab_size")
     causal = config["model_type"] == "llama"
-    end = token(config, "eos_token_id", vocabulary)
-    pad = "eos_token_id" if config.get("pad_token_id") is None else "pad_token_id"
+    mask = "bos_token_id" if causal and config.get("mask_token_id") is None else "mask_token_id"
     return ModelCard(
         name=name,
         family="llama",
         vocabulary=vocabulary,
-        mask_id=token(config, "bos_token_id" if causal else "mask_token_id", vocabulary),
-        end_ids=(end,),
-        pad_id=token(config, pad, vocabulary),
+        mask_id=token(config, mask, vocabulary),
+        end_ids=ends(config, vocabulary),
+        pad_id=pad_or_end(config, vocabulary),
         max_length=whole(config, "max_position_embeddings"),
         logit_shift=1,
         span=1 if causal else None,

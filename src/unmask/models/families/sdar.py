@@ -10,16 +10,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from unmask.models.blocks import Body
-from unmask.models.config import flag, number, only, rope_theta, token, whole
+from unmask.models.config import ends, flag, number, only, pad_or_end, rope_theta, token, whole
 from unmask.models.denoiser import ModelCard
 from unmask.models.names import llama_like
 
 MODEL_TYPES = ("sdar",)
+ARCHITECTURES = ("SDARForCausalLM",)
 TURN_END = "<|im_end|>"
 REQUIRED = {
     "hidden_act": "silu",
     "attention_bias": False,
-    "rope_scaling": None,
     "use_sliding_window": False,
 }
 """The variants of the reference class that any published checkpoint uses."""
@@ -47,14 +47,13 @@ def body(config: Mapping[str, Any]) -> Body:
 def card(config: Mapping[str, Any], name: str) -> ModelCard:
     """What decoding has to know."""
     vocabulary = whole(config, "vocab_size")
-    pad = "eos_token_id" if config.get("pad_token_id") is None else "pad_token_id"
     return ModelCard(
         name=name,
         family="sdar",
         vocabulary=vocabulary,
         mask_id=token(config, "mask_token_id", vocabulary),
-        end_ids=(token(config, "eos_token_id", vocabulary),),
-        pad_id=token(config, pad, vocabulary),
+        end_ids=ends(config, vocabulary),
+        pad_id=pad_or_end(config, vocabulary),
         max_length=whole(config, "max_position_embeddings"),
         span=whole(config, "block_size"),
     )

@@ -8,11 +8,12 @@ from typing import Any
 
 from unmask.errors import CheckpointError
 from unmask.models.blocks import Body
-from unmask.models.config import flag, number, token, whole
+from unmask.models.config import ends, flag, number, rope_theta, token, whole
 from unmask.models.denoiser import ModelCard
 from unmask.models.names import llama_like
 
 MODEL_TYPES = ("unmask-tiny",)
+ARCHITECTURES: tuple[str, ...] = ()
 TURN_END = "<|end|>"
 
 
@@ -27,7 +28,7 @@ def body(config: Mapping[str, Any]) -> Body:
         kv_heads=whole(config, "num_key_value_heads"),
         mlp_width=whole(config, "intermediate_size"),
         vocabulary=whole(config, "vocab_size"),
-        rope_theta=number(config, "rope_theta"),
+        rope_theta=rope_theta(config),
         norm_eps=number(config, "rms_norm_eps"),
         tied=True,
     )
@@ -45,7 +46,7 @@ def card(config: Mapping[str, Any], name: str) -> ModelCard:
         family="tiny",
         vocabulary=vocabulary,
         mask_id=token(config, "mask_token_id", vocabulary),
-        end_ids=(token(config, "eos_token_id", vocabulary),),
+        end_ids=ends(config, vocabulary),
         pad_id=token(config, "pad_token_id", vocabulary),
         max_length=whole(config, "max_position_embeddings"),
         logit_shift=shift,

@@ -27,25 +27,30 @@ const find = (id) => document.getElementById(id);
 const fill = (select, names) =>
   select.replaceChildren(...names.map(([value, text]) => new Option(text, value)));
 
-/** Bring the form to life; `changed` is called whenever its value is another one. */
-export function openForm(changed) {
+/**
+ * Bring the form to life; `changed` is called whenever its value is another one, `replaced` when it asks for
+ * something else altogether.
+ */
+export function openForm(changed, replaced) {
   offer([START.preset, START.against]);
   for (const id of ["cache", "cache_b"]) {
     fill(find(id), [["", "the decoder's"], ...CACHES.map((name) => [name, name])]);
   }
   const form = find("ask");
   form.addEventListener("input", (event) => {
-    clearErrors(event.target);
+    const moved = event.target.name === "mode";
+    clearErrors(moved ? null : event.target);
     arrange();
     changed();
+    if (moved) replaced();
   });
   for (const button of form.querySelectorAll("[data-example]")) {
     button.onclick = () => {
       const now = read();
       const mode = now.mode === "infill" ? "answer" : now.mode;
       write({ ...now, mode, ...EXAMPLES[button.dataset.example] });
-      clearErrors();
       changed();
+      replaced();
     };
   }
   const change = (parts) => {
@@ -88,6 +93,7 @@ export function write(value) {
     }
     if (field.nodeName !== "SELECT" || text || field.options[0]?.value === "") field.value = text;
   }
+  clearErrors();
   showParts(value.parts);
   if (SETTINGS.some((name) => value[name])) find("settings").open = true;
   arrange();
@@ -171,13 +177,24 @@ export function fromHash(hash) {
   return value;
 }
 
-/** A refusal as a sentence beside the field it names. */
-export function showError(refusal, names = {}) {
+/** The field of a request that a refusal blames, as the form calls it. */
+export function fieldOf(refusal) {
   const first = refusal.field?.split(/[.[]/)[0];
-  const known = OTHER_NAMES[first] ?? first;
+  return OTHER_NAMES[first] ?? first;
+}
+
+/** Refusals as sentences beside the fields they name; `names` of a second request are others. */
+export function showErrors(refusals) {
+  for (const [refusal, names = {}] of refusals) showError(refusal, names);
+  document.querySelector("[aria-invalid]")?.focus();
+}
+
+function showError(refusal, names) {
+  const known = fieldOf(refusal);
   const name = refusal.status === 401 ? "key" : (names[known] ?? known);
   if (name === "key") find("key-field").hidden = false;
   const place = (name && find(`${name}-error`)) || find("general-error");
+  if (!place.hidden) return; // two requests share the field
   place.textContent = refusal.message;
   place.hidden = false;
   if (place.id === "general-error") return;
@@ -185,7 +202,6 @@ export function showError(refusal, names = {}) {
   const field = find(name) ?? find("part-0");
   field.setAttribute("aria-invalid", "true");
   field.setAttribute("aria-describedby", place.id);
-  field.focus();
 }
 
 /** Forget the errors of a field, or all of them. */

@@ -1,7 +1,8 @@
 // What happens when? Asking, listening, drawing: where the parts of the page meet.
 
 import { asCurl, asPython } from "./code.js";
-import { clearErrors, fromHash, offer, openForm, read, requests, showError, toHash, write } from "./form.js";
+import { faults } from "./faults.js";
+import { clearErrors, fromHash, offer, openForm, read, requests, showErrors, toHash, write } from "./form.js";
 import { panelIn } from "./panel.js";
 import { begin, commit, finish } from "./recording.js";
 import { canvas, models, Refusal } from "./stream.js";
@@ -79,6 +80,7 @@ async function run(event) {
   runs = asked.map(([name, body, fields], at) => ({ name: title(asked, at), body, fields, recording: null }));
   find("verdict").hidden = true;
   lay(asked.length);
+  intoView(panels[0].node.querySelector(".answer"));
   busy(true);
   say(`Decoding with ${runs.map((one) => one.name).join(", then ")}.`);
   transport.to(0);
@@ -89,9 +91,23 @@ async function run(event) {
     for (; at < runs.length; at += 1) await listen(runs[at], panels[at], own.signal);
     if (own === stopper) settle();
   } catch (error) {
-    if (own === stopper) fail(error, runs[at]);
+    if (own === stopper) await fail(error, runs.slice(at), own);
   }
 }
+
+/** Nothing that was asked before the form asked for something else may stand below it. */
+function forget() {
+  stopper?.abort();
+  stopper = null;
+  runs = [];
+  find("verdict").hidden = true;
+  busy(false);
+  say("");
+  lay(1);
+  transport.to(0);
+}
+
+const intoView = (node) => node.scrollIntoView({ block: "nearest", behavior: calm.matches ? "auto" : "smooth" });
 
 /** Names of two runs of the same preset tell what differs. */
 function title(asked, at) {
@@ -125,6 +141,7 @@ function settle() {
     find("verdict").firstElementChild.textContent = head;
     find("verdict").lastElementChild.textContent = line;
     find("verdict").hidden = false;
+    intoView(find("verdict"));
     const apart = differences(one.recording, two.recording);
     panels.forEach((panel, at) => panel.differ(apart[at]));
     spoken = `${head} ${line}`;
@@ -134,19 +151,34 @@ function settle() {
   if (calm.matches) transport.to(source().end);
 }
 
-function fail(error, one) {
+/** `left`: the run that failed, and those that would have come behind it. */
+async function fail(error, left, own) {
+  const unread = `The answer could not be read: ${error.message}`;
+  const refusal = error instanceof Refusal ? error : new Refusal(unread);
+  let found = [];
+  if (error.name !== "AbortError") found = await allFaults(refusal, left, own.signal);
+  if (own !== stopper) return;
   stopper = null;
   busy(false);
   redraw();
-  if (error.name === "AbortError") {
-    say("Stopped.");
-    return;
-  }
-  const unread = `The answer could not be read: ${error.message}`;
-  const refusal = error instanceof Refusal ? error : new Refusal(unread);
   transport.to(transport.step);
-  say("");
-  showError(refusal, one?.fields);
+  say(found.length ? "" : "Stopped.");
+  showErrors(found);
+}
+
+/** Where a field is to blame, whatever else is; as [refusal, names of fields]. */
+async function allFaults(refusal, left, signal) {
+  if (!refusal.field) return [[refusal]];
+  const found = [];
+  try {
+    for (const [at, { body, fields }] of left.entries()) {
+      const all = await faults(body, find("key").value, signal, at ? null : refusal);
+      found.push(...all.map((one) => [one, fields]));
+    }
+  } catch (error) {
+    if (error.name !== "AbortError") throw error;
+  }
+  return found;
 }
 
 function busy(is) {
@@ -194,13 +226,13 @@ async function nameModels() {
     if (names.includes(wanted)) find("model").value = wanted;
     offer(served[0].presets);
   } catch (error) {
-    showError(error);
+    showErrors([[error]]);
   }
 }
 
 const remember = () => history.replaceState(null, "", `#${toHash(read())}`);
 openTheme(find("theme"), redraw);
-openForm(remember);
+openForm(remember, forget);
 openCopies();
 write(fromHash(location.hash));
 lay(1);
@@ -210,10 +242,13 @@ find("stop").onclick = () => {
   stopper?.abort();
   find("run").focus();
 };
-find("prompt").addEventListener("keydown", (event) => {
+find("ask").addEventListener("keydown", (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) run(event);
 });
 find("key").addEventListener("change", nameModels);
-addEventListener("hashchange", () => write(fromHash(location.hash)));
+addEventListener("hashchange", () => {
+  write(fromHash(location.hash));
+  forget();
+});
 new ResizeObserver(redraw).observe(find("panels"));
 nameModels();

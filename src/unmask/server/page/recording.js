@@ -78,6 +78,31 @@ export function figures(recording, step) {
   };
 }
 
+/** Tokens that each forward wrote, padding left out. */
+export function written(recording) {
+  const sums = recording.forwards.map(() => 0);
+  for (const cell of recording.cells) if (counts(recording, cell)) sums[born(cell) - 1] += 1;
+  return sums;
+}
+
+/** What the answer itself took. Forwards that wrote padding only are counted apart: nobody needs them. */
+export function work(recording) {
+  const tokens = written(recording);
+  const each = recording.forwards.map(({ fed, seconds }, index, all) => ({
+    fed,
+    seconds: seconds - (all[index - 1]?.seconds ?? 0),
+    tokens: tokens[index],
+  }));
+  const own = each.filter((forward) => forward.tokens);
+  const sum = (name) => own.reduce((total, forward) => total + forward[name], 0);
+  return {
+    forwards: own.length,
+    padding: each.length - own.length,
+    fed: sum("fed"),
+    perSecond: sum("tokens") / sum("seconds"),
+  };
+}
+
 /**
  * Where the forward after `step` may write: {from, to, stop}, the frontier and the end of what is
  * open; null if nothing is left. A commit tells about the next forward; the first window is worked

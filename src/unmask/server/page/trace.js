@@ -1,7 +1,7 @@
 // How did the answer come about? Strata (position over forward) and, beneath, a bar per forward.
 
 import { colourOf } from "./colours.js";
-import { blocksOf, born, counts, refreshes, windowAfter } from "./recording.js";
+import { blocksOf, born, counts, refreshes, windowAfter, written } from "./recording.js";
 
 const LEFT = 46;
 const RIGHT = 10;
@@ -78,13 +78,6 @@ function inWords(recording) {
     `Strata of ${recording.start.length} positions over ${forwards.length} forwards; ` +
     `tokens written in each: ${written(recording).join(", ")}; the cache was refreshed ${refreshed} times`
   );
-}
-
-/** Tokens that each forward wrote, padding left out. */
-function written(recording) {
-  const sums = recording.forwards.map(() => 0);
-  for (const cell of recording.cells) if (counts(recording, cell)) sums[born(cell) - 1] += 1;
-  return sums;
 }
 
 /** Where each forward could write; forwards with the same window are one rectangle. */

@@ -1,6 +1,6 @@
 // Which of two decoders did better, and is it the same answer? One sentence, and one of figures.
 
-import { figures, seen } from "./recording.js";
+import { seen, work } from "./recording.js";
 
 const times = (ratio) => `${ratio >= 10 ? Math.round(ratio) : ratio.toFixed(1)}×`;
 
@@ -40,9 +40,12 @@ function word(recording, at) {
   return !version || ["pad", "end"].includes(version.kind) ? "" : version.text;
 }
 
-/** {head, line} about two finished recordings with their names. */
+/**
+ * {head, line} about two finished recordings with their names. A decoder that pads a short answer to the
+ * end of its canvas is not held to be slower for that.
+ */
 export function verdict([nameA, a], [nameB, b]) {
-  const [of, by] = [a, b].map((recording) => figures(recording, Infinity));
+  const [of, by] = [a, b].map(work);
   const same = a.done.text === b.done.text;
   const [ahead, behind] = of.forwards <= by.forwards ? [of, by] : [by, of];
   const [name, other] = ahead === of ? [nameA, nameB] : [nameB, nameA];
@@ -60,8 +63,12 @@ export function verdict([nameA, a], [nameB, b]) {
     fed >= 1 ? `${times(fed)} fewer positions fed` : `but ${times(1 / fed)} more positions fed`,
   ];
   const measured = nameA === nameB ? "" : `${name} to ${other}: `;
+  const left = [[nameA, of.padding], [nameB, by.padding]]
+    .filter(([, padding]) => padding)
+    .map(([whose, padding]) => `${padding} of ${whose}`);
+  const without = left.length ? ` Forwards that wrote padding only are left out: ${left.join(", ")}.` : "";
   const marked = same ? "" : " Tokens that only one of them has are underlined with a wave.";
-  return { head, line: `${measured}${parts.join(", ")}. One after the other, on the same machine.${marked}` };
+  return { head, line: `${measured}${parts.join(", ")}.${without} One after the other, on the same machine.${marked}` };
 }
 
 const count = (number, word) => `${number} ${word}${number === 1 ? "" : "s"}`;
