@@ -49,11 +49,12 @@ class Replaced(DynamicCache):
         self.place = slice(start, stop)
 
     def update(
-        self, keys: Tensor, values: Tensor, layer: int, *_: Any, **__: Any
+        self, key_states: Tensor, value_states: Tensor, layer_idx: int, *args: Any, **kwargs: Any
     ) -> tuple[Tensor, Tensor]:
         """All keys and values of a layer."""
-        stored: Any = self.layers[layer]
-        stored.keys[:, :, self.place], stored.values[:, :, self.place] = keys, values
+        stored: Any = self.layers[layer_idx]
+        stored.keys[:, :, self.place] = key_states
+        stored.values[:, :, self.place] = value_states
         return stored.keys, stored.values
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
@@ -71,11 +72,11 @@ class Beside(DynamicCache):
         self.left = [(one.keys[:, :, :stop], one.values[:, :, :stop]) for one in layers]
 
     def update(
-        self, keys: Tensor, values: Tensor, layer: int, *_: Any, **__: Any
+        self, key_states: Tensor, value_states: Tensor, layer_idx: int, *args: Any, **kwargs: Any
     ) -> tuple[Tensor, Tensor]:
         """All keys and values of a layer."""
-        left = self.left[layer]
-        return torch.cat([left[0], keys], 2), torch.cat([left[1], values], 2)
+        left = self.left[layer_idx]
+        return torch.cat([left[0], key_states], 2), torch.cat([left[1], value_states], 2)
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
         """Of those that the forward does not feed."""

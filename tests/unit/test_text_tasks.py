@@ -214,12 +214,15 @@ def test_glue_shows_its_columns_under_headings():
     )
 
 
-def test_an_answer_that_picks_nothing_counts_as_the_wrong_class():
+def test_an_answer_that_picks_nothing_is_of_neither_class():
     no, yes = (Example("", word, word, choices=("no", "yes")) for word in ("no", "yes"))
-    # true: yes, yes, no, no; taken as: yes, no, yes, no -> both 1, missed 1, false 1, neither 1
+    # true: yes, yes, no, no; taken as: yes, -, -, no -> precision 1, recall 1/2; 4 / sqrt(8 * 10)
     answers = [(yes, "yes"), (yes, "maybe"), (no, "maybe"), (no, "no")]
-    assert TASKS["glue/mrpc"].overall(answers) == {"f1": 0.5}
-    assert TASKS["glue/cola"].overall(answers) == {"matthews": 0.0}
+    assert TASKS["glue/mrpc"].overall(answers) == {"f1": pytest.approx(2 / 3)}
+    assert TASKS["glue/cola"].overall(answers) == {"matthews": pytest.approx(0.4472136)}
+    silent = [(example, "maybe") for example in (yes, no, no)]
+    assert TASKS["glue/cola"].overall(silent) == {"matthews": 0.0}
+    assert TASKS["glue/mrpc"].overall(silent) == {"f1": 0.0}
     assert TASKS["glue/mrpc"].overall([]) == {"f1": 0.0}
 
 

@@ -140,10 +140,8 @@ def begin(wish: Wish, tell: Tell = NOTES.warning) -> Session:
         )
     recipe = wish.recipe
     # Read once: a harvest that is under way may add to it, and a resumed run has to see the same.
-    harvests = [read_manifest(folder) for folder in wish.data]
+    harvests = manifests(wish.data)
     check_teacher(harvests, student.card, student.codec.digest() if student.codec else None)
-    if len({folder.resolve() for folder in wish.data}) < len(wish.data):
-        raise InputError("--data names a folder twice; give each once")
     policy.make(student.card, recipe.decode.preset, recipe.decode.settings, student.defaults)
     texts, sorting = load(harvests, student.card, recipe.max_length, keep_wrong=recipe.keep_wrong)
     texts = ordered(texts, recipe.order, student.denoiser)
@@ -160,6 +158,13 @@ def begin(wish: Wish, tell: Tell = NOTES.warning) -> Session:
     trainable = make_trainable(student, base, recipe)
     student.denoiser.recompute = wish.recompute
     return Session(wish, base, student, own, held, sorting, steps, trainable, folder, accelerator)
+
+
+def manifests(folders: Sequence[Path]) -> list[Manifest]:
+    """What the harvests in ``folders`` say of themselves."""
+    if len({folder.resolve() for folder in folders}) < len(folders):
+        raise InputError("--data names a folder twice; give each once")
+    return [read_manifest(folder) for folder in folders]
 
 
 def open_folder(

@@ -95,9 +95,14 @@ def run(
     except (OSError, ValueError) as error:  # data sets that are not there, unsafe code, bad YAML
         names = ", ".join(request.tasks)
         raise InputError(f"lm-eval cannot run {names}: {reason_of(error)}") from error
+    return _outcome(results, made, _shared(made, weights), chat=request.chat)
+
+
+def _outcome(results: dict[str, Any], made: Any, shared: dict[str, Any], *, chat: bool) -> Outcome:
+    """lm-eval's results with what each token cost, and a record for every answer."""
     for task, figures in summary(made.answers).items():
         results["results"][task]["tokens_per_forward,none"] = figures["tokens_per_forward"]
-    found = list(records(results, made.answers, _shared(made, weights), chat=request.chat))
+    found = list(records(results, made.answers, shared, chat=chat))
     results["records"] = [asdict(one) for one in found]
     told = {one.task.removeprefix(PREFIX).split("/")[0] for one in found}
     return Outcome(results, _table(results), tuple(sorted(results["samples"].keys() - told)))
