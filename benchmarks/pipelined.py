@@ -31,7 +31,7 @@ class Adaptive:
     """As cache dual, but all is fed again once ``budget`` tokens were written since."""
 
     budget: int
-    stored = True
+    stored, alone = True, False
 
     def plan(self, canvas: Canvas, window: Window, memory: Memory) -> tuple[Plan, Memory]:
         """Memory: tokens written and reach at the last refresh."""

@@ -9,11 +9,14 @@ package's search path, as below, count as well. docs/extend.md has the whole sto
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import unmask
 import unmask.decode.strategies
 
-RULE = Path(__file__).parent / "strategies"  # holds odds.py, so there is a strategy "odds"
+RULE = (
+    Path(__file__).parent / "strategies"
+)  # holds per_block.py, so there is a strategy of that name
 QUESTION = "Mia has 12 apples. She buys 7 apples. How many apples does Mia have now?"
 
 
@@ -21,9 +24,13 @@ def main() -> None:
     """The same question with a published rule and with ours."""
     unmask.decode.strategies.__path__.append(str(RULE))
     model = unmask.load("tiny")
-    for strategy, bar in (("threshold", 0.95), ("odds", 20.0)):
-        [answer] = unmask.generate(model, QUESTION, "fast-dllm", strategy=strategy, threshold=bar)
-        print(f"{strategy} {bar}: {answer.forwards} forwards: {answer.text}")
+    rules: list[dict[str, Any]] = [
+        {"strategy": "threshold", "threshold": 0.95},
+        {"strategy": "per_block", "most": 3, "floor": 0.8},  # options that our file declares
+    ]
+    for rule in rules:
+        [answer] = unmask.generate(model, QUESTION, "fast-dllm", **rule)
+        print(f"{rule}: {answer.forwards} forwards: {answer.text}")
 
 
 if __name__ == "__main__":

@@ -95,7 +95,7 @@ class Texts:
         proposal = propose(logits_BAV, self.mask_id, greedy, [None] * rows, [self.width] * rows)
         about_BA = window + self.start_B1
         open_BA = self.open_BL.gather(1, about_BA)
-        slate = Slate(open_BA, open_BA, counts_B, counts_B)
+        slate = Slate(open_BA.long() - 1, counts_B, counts_B)
         accept_BA = take(counts_B, proposal.confidence_BA, slate)
         before_BA = self.ids_BL.gather(1, about_BA)
         self.ids_BL.scatter_(1, about_BA, proposal.token_BA.where(accept_BA, before_BA))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from unmask.canvas.canvas import Canvas
-from unmask.decode.plan import CachePolicy, Memory, Plan
-from unmask.decode.settings import Settings, delay_and_refresh
+from unmask.decode.plan import REFRESH, CachePolicy, Memory, Plan
+from unmask.decode.settings import Card, Settings
 from unmask.decode.window import Window
 
 
@@ -15,7 +15,7 @@ class PromptOnce:
     """``refresh``: every how many forwards the prompt is fed again, None for never."""
 
     refresh: int | None
-    stored = True
+    stored, alone = True, False
 
     def plan(self, canvas: Canvas, window: Window, memory: Memory) -> tuple[Plan, Memory]:
         """Memory: how much of the prompt is stored."""
@@ -25,9 +25,10 @@ class PromptOnce:
         return Plan((start, window.reach), ((0, start),), window.eligible), memory
 
 
-USES = ("refresh",)
+OPTIONS = (REFRESH,)
 
 
-def build(settings: Settings) -> CachePolicy:
-    """From ``refresh`` (default None)."""
-    return PromptOnce(delay_and_refresh(settings, 0)[1])
+def build(settings: Settings, card: Card) -> CachePolicy:
+    """The policy, for models that look at the whole text."""
+    settings.fit("cache", card, fits=card.span is None)
+    return PromptOnce(settings[REFRESH])

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from unmask.canvas.canvas import Canvas
-from unmask.decode.settings import Settings
-from unmask.decode.window import Schedule, Window, window_of
+from unmask.decode.settings import Card, Settings
+from unmask.decode.window import BLOCK_LENGTH, Schedule, Window, window_of
 
 
 @dataclass(frozen=True)
@@ -22,12 +22,13 @@ class Growing:
         while start + length <= first:
             start, length = start + length, 2 * length
         stop = min(start + length, len(canvas))
-        return window_of(canvas, (start, stop), stop)
+        return window_of(canvas, (start, stop))
 
 
-USES = ()
+OPTIONS = (BLOCK_LENGTH,)
 
 
-def build(settings: Settings) -> Schedule:
-    """From ``block_length``."""
-    return Growing(settings.block_length)
+def build(settings: Settings, card: Card) -> Schedule:
+    """The schedule, for any model but those that look left only."""
+    settings.fit("schedule", card, fits=not card.causal)
+    return Growing(settings[BLOCK_LENGTH])

@@ -24,12 +24,13 @@ def find(package: str, name: str, field: str) -> ModuleType:
     """
     known = names(package)
     if name not in known:
-        raise InputError(unknown(field, name, known))
+        raise unknown(field, name, known)
     return importlib.import_module(f"{package}.{name}")
 
 
-def unknown(field: str, given: object, known: list[str]) -> str:
-    """One sentence about a name that is not in ``known``."""
+def unknown(field: str, given: object, known: list[str]) -> InputError:
+    """What to raise about a name that is not in ``known``."""
     near = difflib.get_close_matches(str(given), known, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f"{field}={given!r} is not known; choose one of {', '.join(known)}{hint}"
+    also = f"; did you mean {near[0]!r}?" if near else ""
+    hint = f"choose one of {', '.join(known)}{also}"
+    return InputError(f"{field}={given!r} is not known", field=field, given=given, hint=hint)

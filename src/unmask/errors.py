@@ -23,7 +23,17 @@ class UnmaskError(Exception):
 
 
 class InputError(UnmaskError, ValueError):
-    """A setting, prompt or file that the user can mend."""
+    """A setting, prompt or file that the user can mend.
+
+    ``field``: what is to blame, where that is one setting or one part of a prompt; ``given``: its
+    value; ``hint``: what to type instead. The message ends with the hint.
+    """
+
+    def __init__(
+        self, message: str, *, field: str | None = None, given: object = None, hint: str = ""
+    ) -> None:
+        super().__init__(f"{message}; {hint}" if hint else message)
+        self.field, self.given, self.hint = field, given, hint
 
 
 class CheckpointError(InputError):

@@ -8,19 +8,23 @@ from typing import NamedTuple
 import numpy as np
 from hypothesis import strategies as st
 
+from unmask import catalogue
 from unmask.canvas.canvas import Canvas
+from unmask.decode.options import KINDS
 from unmask.decode.plan import FRESH, CachePolicy, Plan
 from unmask.decode.settings import Settings
 from unmask.decode.window import Schedule, Window
+from unmask.models.denoiser import ModelCard
 
 MASK = 99
 
 
-def settings(**given) -> Settings:
-    """Settings of a variant that is tried by itself."""
-    values = {"max_new_tokens": 24, "block_length": 4, "early_stop": False}
-    names = {"schedule": "blocks", "strategy": "threshold", "cache": "none"}
-    return Settings(**{**values, **names, **given})
+def build(kind: str, name: str, *, shift: int = 0, span: int | None = None, **given):
+    """A part that is tried by itself, for a model of this ``shift`` and ``span``."""
+    values = {"max_new_tokens": 24, "block_length": 4, "schedule": "blocks", "cache": "none"}
+    chosen = Settings({**values, **given}, block=given.get("block_length", 4))
+    card = ModelCard("m", "m", 10, MASK, (), 0, 64, logit_shift=shift, span=span)
+    return catalogue.find(KINDS[kind], name, kind).build(chosen, card)
 
 
 class Turn(NamedTuple):

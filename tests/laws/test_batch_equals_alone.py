@@ -52,12 +52,13 @@ def requests(draw):
         "schedule": draw(st.sampled_from(["blocks", "pipelined", "whole", "left_to_right"])),
         "cache": draw(st.sampled_from(["none", "prefix", "dual", "delayed", "sliding"])),
         "max_new_tokens": draw(st.sampled_from([1, 5, 8, 12])),
-        "block_length": draw(st.sampled_from([1, 4, 8])),
         **draw(st.sampled_from(SAMPLINGS)),
         **draw(st.sampled_from(RULES)),
     }
     if draw(st.booleans()):
         overrides["early_stop"] = draw(st.booleans())
+    if overrides["schedule"] in {"blocks", "pipelined"} or overrides["cache"] == "delayed":
+        overrides["block_length"] = draw(st.sampled_from([1, 4, 8]))
     if overrides["cache"] in {"delayed", "sliding"}:
         overrides |= {"delay": draw(st.integers(0, 3)), "refresh": draw(st.integers(2, 5))}
     if overrides["schedule"] in {"blocks", "pipelined"} and draw(st.booleans()):

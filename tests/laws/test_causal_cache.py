@@ -41,11 +41,12 @@ def requests(draw, span):
         "schedule": draw(st.sampled_from(["blocks", "blocks", "left_to_right", "pipelined"])),
         "cache": draw(st.sampled_from(["none", "causal", "causal"])),
         "max_new_tokens": draw(st.integers(1, 16)),
-        "block_length": draw(st.integers(1, span)),
         "early_stop": draw(st.booleans()),
         **draw(st.sampled_from(RULES)),
         **draw(st.sampled_from(SAMPLINGS)),
     }
+    if overrides["schedule"] != "left_to_right":
+        overrides["block_length"] = draw(st.integers(1, span))
     prompt = draw(st.lists(st.integers(0, END), min_size=1, max_size=12))
     return Request(prompt, "sdar", overrides)
 

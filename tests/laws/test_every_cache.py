@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from laws.simulate import canvases, settings, walk
+from laws.simulate import build, canvases, walk
 from unmask import catalogue
 from unmask.decode.plan import widen
 
@@ -51,9 +51,10 @@ def span_of(cache, schedule, shift, span):
 def plans(cache, schedule, shift, canvas, length, seed, span=1, **given):
     """(turn, widened plan) of every forward of a walk."""
     span = span_of(cache, schedule, shift, span)
-    chosen = settings(block_length=length, shifted=shift > 0, span=span, **given)
-    where = catalogue.find(SCHEDULES, schedule, "schedule").build(chosen)
-    policy = catalogue.find(CACHES, cache, "cache").build(chosen)
+    if span is not None:  # such a model has no horizon
+        given.pop("horizon", None)
+    where = build("schedule", schedule, block_length=length, shift=shift, span=span, **given)
+    policy = build("cache", cache, block_length=length, shift=shift, span=span, **given)
     return [(turn, widen(turn.plan, shift)) for turn in walk(canvas, where, seed, policy)]
 
 

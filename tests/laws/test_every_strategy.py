@@ -9,9 +9,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from laws.simulate import build as part
 from unmask import catalogue
+from unmask.decode.options import declared
 from unmask.decode.proposal import Proposal
-from unmask.decode.settings import Settings
 from unmask.decode.slate import Slate
 
 PACKAGE = "unmask.decode.strategies"
@@ -32,22 +33,29 @@ seeds = st.integers(0, 2**32 - 1)
 sizes = st.integers(1, 4)
 
 
-def settings(name, **given_):
-    values = {"max_new_tokens": ASKED, "block_length": ASKED, "early_stop": False}
-    return Settings(schedule="blocks", strategy=name, cache="none", **values, **given_)
-
-
-def build(name, **given_):
-    return catalogue.find(PACKAGE, name, "strategy").build(settings(name, **given_))
+def build(name, **options):
+    return part("strategy", name, max_new_tokens=ASKED, block_length=ASKED, **options)
 
 
 @st.composite
 def built(draw, name):
-    """The strategy with settings of its own kind."""
-    if name in BARS:
-        field, low, high, _ = BARS[name]
-        return build(name, **{field: draw(st.floats(low, high))})
-    return build(name, steps=draw(st.integers(1, 2 * ASKED)))
+    """The strategy with any value of every option that it declares."""
+    options = declared()["strategy"][name].values()
+    return build(name, **{option.name: draw(values(option)) for option in options})
+
+
+def values(option):
+    """What may be given, up to a limit where there is none."""
+    if option.kind is bool:
+        return st.booleans()
+    if option.kind is str:
+        return st.sampled_from(option.names)
+    low, high = option.low, min(option.high, max(option.low, 1) * 2 * ASKED)
+    return (
+        st.integers(low, high)
+        if option.kind is int
+        else st.floats(low, high, exclude_min=option.above)
+    )
 
 
 def proposal(seed, rows):
@@ -58,7 +66,7 @@ def proposal(seed, rows):
 
 
 def slate(seed, rows):
-    """Open positions in front, padding behind; a frontier block that covers some or all of them."""
+    """Open positions in front, padding behind; of rising blocks, the first being the frontier."""
     generator = torch.Generator().manual_seed(seed + 1)
 
     def integers(low, high):
@@ -66,11 +74,11 @@ def slate(seed, rows):
 
     count_B = integers(1, ASKED)
     place_A = torch.arange(ASKED)
-    open_BA = place_A < count_B[:, None]
-    must_BA = place_A < torch.minimum(count_B, integers(1, ASKED))[:, None]
-    total_B = must_BA.sum(1) + integers(0, 4)
+    block_BA = place_A.sub(integers(0, 2)[:, None]).clamp(min=0) // integers(1, ASKED)[:, None]
+    block_BA = block_BA.where(place_A < count_B[:, None], -1)
+    total_B = (block_BA == 0).sum(1) + integers(0, 4)
     noise_BA = torch.rand(rows, ASKED, generator=generator)
-    return Slate(open_BA, must_BA, total_B, integers(0, ASKED), noise_BA)
+    return Slate(block_BA, total_B, integers(0, ASKED), noise_BA)
 
 
 def rows_of(a_slate, index):
@@ -120,8 +128,8 @@ def test_a_row_is_answered_as_if_it_were_alone_and_unpadded(name, data, seed, ro
 def test_equal_scores_are_accepted_from_left_to_right(name, data, seed, count):
     logits = proposal(seed, 1).logits_BAV[:, :1].expand(1, ASKED, VOCABULARY)
     where = slate(seed, 1)
-    open_BA = torch.arange(ASKED)[None] < count
-    where = where._replace(open_BA=open_BA, must_BA=open_BA, noise_BA=torch.full((1, ASKED), 0.5))
+    block_BA = (torch.arange(ASKED)[None] < count).long() - 1
+    where = where._replace(block_BA=block_BA, noise_BA=torch.full((1, ASKED), 0.5))
     accept = data.draw(built(name))(Proposal(logits), where)[0]
     accepted = int(accept.sum())
     assert accept.tolist() == [True] * accepted + [False] * (ASKED - accepted)
@@ -144,8 +152,7 @@ def test_every_bar_can_be_low_enough_for_all_and_high_enough_for_one(name):
     field, low, high, rises = BARS[name]
     strict, loose = (high, low) if rises else (low, math.inf if name != "frechet" else high)
     logits = torch.randn(1, ASKED, VOCABULARY, generator=torch.Generator().manual_seed(0))
-    everything = torch.ones(1, ASKED, dtype=torch.bool)
-    where = slate(0, 1)._replace(open_BA=everything, must_BA=everything)
+    where = slate(0, 1)._replace(block_BA=torch.zeros(1, ASKED, dtype=torch.long))
     sharp = Proposal(20 * logits) if name == "frechet" else Proposal(logits)
     assert build(name, **{field: strict})(Proposal(logits), where).sum() == 1
     assert build(name, **{field: loose})(sharp, where).sum() == ASKED

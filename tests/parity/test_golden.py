@@ -108,9 +108,9 @@ def overrides(case):
     if "entropy_threshold" in given:
         del given["steps" if "steps" in given else "decoded_token_threshold"]
         return {"strategy": "low_entropy", **{NAMES.get(k, k): v for k, v in given.items()}}
-    if "factor" in given:
-        del given["steps"]
-    elif "threshold" not in given:
+    if given.keys() & {"factor", "threshold"}:
+        given.pop("steps", None)
+    else:
         given["strategy"] = "fixed_steps"
     return given
 

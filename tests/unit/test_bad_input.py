@@ -81,8 +81,8 @@ SETTINGS = {
     "a seed as text": ({"seed": "one"}, ["seed='one'"]),
     "a seed too large": ({"seed": 2**64}, [f"seed={2**64}"]),
     "an early_stop that is no bool": ({"early_stop": "no"}, ["early_stop='no'", "True or False"]),
-    "a cache as a list": ({"cache": ["dual"]}, ["cache=['dual']", "give a name"]),
-    "a preset as a list": ({"preset": ["vanilla"]}, ["preset=['vanilla']", "give a name"]),
+    "a cache as a list": ({"cache": ["dual"]}, ["cache=['dual']", "choose one of"]),
+    "a preset as a list": ({"preset": ["vanilla"]}, ["preset=['vanilla']", "choose one of"]),
     "steps without end": ({"steps": 10**40}, ["steps=", "over 30 digits"]),
     "a block without end": ({"preset": "d3llm", "block_length": 10**30}, ["block_length="]),
     "a delay without end": ({"preset": "d3llm", "delay": 2**31}, ["delay=2147483648"]),
@@ -99,6 +99,21 @@ SETTINGS = {
     "a horizon for the whole": ({"schedule": "whole", "horizon": 1}, ["horizon=1", "blocks or"]),
     "a batch of nothing": ({"batch_size": 0}, ["batch_size=0"]),
     "half a batch": ({"batch_size": 1.5}, ["batch_size=1.5"]),
+    "steps beside a threshold": ({"threshold": 0.9, "steps": 2}, ["steps and threshold", "one of"]),
+    "steps for a named threshold": (
+        {"strategy": "threshold", "steps": 2},
+        ["steps=2", "strategy='threshold', which reads threshold", "strategy=fixed_steps or"],
+    ),
+    "a block length for the whole": (
+        {"schedule": "whole"},
+        ["block_length=4", "schedule='whole', which reads no option", "drop block_length"],
+    ),
+    "a block length from left to right": (
+        {"schedule": "left_to_right"},
+        ["block_length=4", "schedule='left_to_right'", "schedule=blocks or pipelined"],
+    ),
+    "a refresh for a cache without": ({"refresh": 2}, ["refresh=2", "cache='dual'"]),
+    "two at once": ({"delay": 1, "refresh": 2}, ["delay=1 has no meaning", "refresh=2 has no"]),
     "threshold and factor": ({"threshold": 0.9, "factor": 1.0}, ["factor and threshold"]),
     "delta and factor": ({"delta": 0.9, "factor": 1.0}, ["delta and factor"]),
     "a rule of another strategy": (

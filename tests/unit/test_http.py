@@ -11,6 +11,7 @@ from fastapi.testclient import TestClient
 
 import unmask
 from serving import LONG, QUESTION
+from unmask.decode import policy
 from unmask.engine.engine import Engine
 from unmask.errors import BusyError, DecodeError, InputError
 from unmask.server import limits, sse
@@ -611,24 +612,37 @@ def service(engine):
     return service_of(engine, ServerSettings("tiny-fast", "d3llm", defaults))
 
 
+def held(service, preset, given):
+    """What decodes a request: the preset, and those values that one of the two sides named."""
+    preset, base, own = merged(service, preset, given)
+    model = service.engine.model
+    settings = policy.make(model.card, preset, own, model.defaults, base).settings
+    return settings.preset, dict(settings.values)
+
+
 def test_defaults_hold_where_a_request_says_nothing(service):
-    preset, found = merged(service, None, {"threshold": 0.5, "temperature": 1.0})
+    preset, found = held(service, None, {"threshold": 0.5, "temperature": 1.0})
     assert preset == "d3llm"
-    assert found == {
+    assert found.items() >= {
         "threshold": 0.5, "cache": "delayed", "delay": 2, "max_new_tokens": 64, "top_p": 0.9,
         "temperature": 1.0,
-    }  # fmt: skip
+    }.items()  # fmt: skip
 
 
 def test_defaults_for_one_method_give_way_to_another(service):
-    assert merged(service, "vanilla", {}) == ("vanilla", {"max_new_tokens": 64})
-    assert merged(service, None, {"factor": 1.0})[1].keys() >= {"factor", "cache", "delay"}
-    assert "threshold" not in merged(service, None, {"factor": 1.0})[1]
-    assert "delay" not in merged(service, None, {"cache": "dual"})[1]
+    preset, found = held(service, "vanilla", {})
+    assert (preset, found["max_new_tokens"], found["cache"]) == ("vanilla", 64, "none")
+    _, found = held(service, None, {"factor": 1.0})
+    assert (found["strategy"], found["cache"], found["delay"]) == ("factor", "delayed", 2)
+    assert "threshold" not in found
+    for cache in ("dual", "sliding"):  # a delay of sliding's is another thing
+        assert "delay" not in held(service, None, {"cache": cache})[1]
+    assert held(service, None, {"cache": "delayed"})[1]["delay"] == 2
 
 
 def test_the_likeliest_token_lies_in_every_nucleus(service, client, model):
-    assert merged(service, None, {"temperature": 0})[1].keys().isdisjoint({"top_p", "top_k"})
+    values = held(service, None, {"temperature": 0})[1]
+    assert (values["top_p"], values["top_k"]) == (None, None)
     answer = client.post(CHAT, json={**BODIES[CHAT], "temperature": 0, "top_p": 0.5, "top_k": 3})
     assert answer.json()["choices"][0]["message"]["content"] == offline(model).text
 
@@ -650,7 +664,7 @@ def test_errors_of_the_engine_have_a_status():
     secret = as_api_error(DecodeError("weights of /home/me"))
     assert secret.status == 500
     assert "home" not in str(secret)
-    named = as_api_error(InputError("steps=3 cannot be shared"))
+    named = as_api_error(InputError("cannot be shared", field="steps"))
     assert (named.status, named.param) == (400, "steps")
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from unmask import generate, load
 from unmask.decode import policy
+from unmask.decode.window import HORIZON
 from unmask.evaluate.tasks import stories, sudoku
 
 
@@ -44,10 +45,10 @@ def test_it_did_not_forget_sudoku():
 
 def test_it_sees_no_masks_ahead_unless_a_reference_is_asked_for():
     card, defaults = (model := load("tiny-fast", "cpu")).card, model.defaults
-    assert policy.make(card, "d3llm", {}, defaults).settings.horizon == 0
-    assert policy.make(card, "d3llm", {"horizon": 3}, defaults).settings.horizon == 3
-    assert policy.make(card, "d3llm", {"compat": "reference"}, defaults).settings.horizon is None
-    assert policy.make(card, "fast-dllm", {}, defaults).settings.horizon is None
+    assert policy.make(card, "d3llm", {}, defaults).settings[HORIZON] == 0
+    assert policy.make(card, "d3llm", {"horizon": 3}, defaults).settings[HORIZON] == 3
+    assert policy.make(card, "d3llm", {"compat": "reference"}, defaults).settings[HORIZON] is None
+    assert policy.make(card, "fast-dllm", {}, defaults).settings[HORIZON] is None
 
 
 def test_a_canvas_much_longer_than_the_text_costs_nothing():

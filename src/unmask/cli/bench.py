@@ -16,7 +16,7 @@ from unmask import __version__
 from unmask.cli import options, prompt_file
 from unmask.cli.screen import Bar, Screen
 from unmask.decode.policy import default_preset
-from unmask.decode.settings import whole_number
+from unmask.decode.settings import MAX_NEW_TOKENS, whole_number
 from unmask.errors import InputError
 from unmask.evaluate import examples as tasks
 from unmask.evaluate.bench import Contender, Line, Workload, contest, workload
@@ -106,8 +106,7 @@ def _workload(arguments: argparse.Namespace, model: Model) -> tuple[Workload, in
 
 def _contenders(arguments: argparse.Namespace, model: Model, canvas: int | None) -> list[Contender]:
     given = {**({"max_new_tokens": canvas} if canvas else {}), **options.overrides(arguments)}
-    fields = ("max_new_tokens", "block_length")
-    size: dict[str, Any] = {name: given[name] for name in fields if name in given}
+    size = {name: given[name] for name in model.defaults if name in given}
     if model.card.causal:
         if extra := sorted(given.keys() - {*size}):
             raise InputError(f"{model.card.name} is causal: {extra[0]} has no meaning; drop it")
@@ -121,7 +120,8 @@ def _contenders(arguments: argparse.Namespace, model: Model, canvas: int | None)
         other = load(str(twin), arguments.device, arguments.dtype)
         if not other.card.causal:
             raise InputError(f"--ar-model {twin} is no autoregressive model; give a causal one")
-        found.append(Contender(f"autoregressive ({other.card.name})", other, "ar", size))
+        length = {name: size[name] for name in size if name == MAX_NEW_TOKENS.name}
+        found.append(Contender(f"autoregressive ({other.card.name})", other, "ar", length))
     return found
 
 

@@ -26,7 +26,7 @@ from unmask.evaluate.journal import Journal, opened
 from unmask.evaluate.questions import ask
 from unmask.evaluate.record import Record
 from unmask.evaluate.run import Contestant
-from unmask.evaluate.sweep import Kind, combinations
+from unmask.evaluate.sweep import combinations
 from unmask.evaluate.task import Example, Task
 from unmask.models.loading import Model, find_folder
 
@@ -99,7 +99,7 @@ def run(arguments: argparse.Namespace) -> None:
         return
     harness.refuse(arguments)
     chosen = _tasks(arguments)
-    swept = combinations(arguments.sweep, _kinds())
+    swept = combinations(arguments.sweep)
     questions = _questions(arguments, chosen)
     chosen = [task for task in chosen if task.name in questions]
     out = arguments.out or OUT
@@ -173,20 +173,6 @@ def _questions(arguments: argparse.Namespace, chosen: list[Task]) -> dict[str, l
                 raise
             Screen(stderr=True).print(f"left out: {error}", soft_wrap=True, markup=False)
     return found
-
-
-def _kinds() -> dict[str, Kind]:
-    """What reads the values of the options that can be swept."""
-    numbers = {flag[2:].replace("-", "_"): kind for flag, (kind, *_) in options.NUMBERS.items()}
-    named = dict.fromkeys(("schedule", "strategy", "cache", "compat"), str)
-    sampling = {"temperature": float, "top_p": float, "top_k": int, "seed": int}
-    return {**numbers, **named, **sampling, "early_stop": _switch}
-
-
-def _switch(typed: str) -> bool:
-    if typed.lower() not in ("true", "false"):
-        raise ValueError("give true or false")
-    return typed.lower() == "true"
 
 
 def _contestant(arguments: argparse.Namespace, model: Model, swept: dict[str, Any]) -> Contestant:

@@ -6,35 +6,15 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from unmask import catalogue
 from unmask.decode import policy, presets
+from unmask.decode.options import Entry, table
+from unmask.decode.proposal import SAMPLING
 from unmask.decode.saved import read_settings
 from unmask.errors import InputError
 from unmask.evaluate.examples import tasks
 from unmask.models.loading import Model, load
 
 MODEL_FIELDS = ("model", "device", "dtype")
-SAMPLING = ("temperature", "top_p", "top_k", "seed")
-DECODING = (
-    "max_new_tokens", "block_length", "schedule", "strategy", "cache", "threshold", "factor",
-    "delta", "steps", "early_stop", "compat", "block_add_threshold", "delay", "refresh", "horizon",
-)  # fmt: skip
-NUMBERS: dict[str, tuple[type, str, str]] = {
-    "--max-new-tokens": (int, "N", "length of the answer canvas"),
-    "--block-length": (int, "N", "positions in a block"),
-    "--threshold": (
-        float, "X", "least confidence (strategy threshold) or most entropy in nats (low_entropy)"
-    ),
-    "--factor": (float, "X", "for strategy factor, say 1.0"),
-    "--delta": (float, "X", "for strategy frechet, say 0.25"),
-    "--steps": (int, "N", "forwards of the answer (fixed_steps, margin, random_order)"),
-    "--block-add-threshold": (
-        float, "X", "share of a block after which the next one enters (pipelined), say 0.1"
-    ),
-    "--delay": (int, "N", "forwards that a finished block (delayed) or token (sliding) waits"),
-    "--refresh": (int, "N", "feed everything every N forwards (delayed, sliding)"),
-    "--horizon": (int, "N", "feed only N blocks of masks behind the open ones"),
-}  # fmt: skip
 
 
 def add_model(parser: argparse.ArgumentParser, default: str = "tiny") -> None:
@@ -70,35 +50,33 @@ def add_task(parser: argparse.ArgumentParser, default: str) -> None:
 
 def add_decoding(parser: argparse.ArgumentParser) -> None:
     """--preset and everything that overrides it."""
-    known = "\n".join(f"{name}: {about}" for name, about in presets.ABOUT.items())
+    known = "; ".join(f"{name}: {about}" for name, about in presets.ABOUT.items())
     group = parser.add_argument_group("decoding (each option overrides the preset)")
     group.add_argument(
         "--settings", type=Path, metavar="FILE", help="a settings file, as unmask tune writes it"
     )
-    group.add_argument("--preset", metavar="NAME", help=known.replace("\n", "; "))
-    for kind, folder in (
-        ("schedule", "schedules"),
-        ("strategy", "strategies"),
-        ("cache", "caches"),
-    ):
-        known = ", ".join(catalogue.names(f"unmask.decode.{folder}"))
-        group.add_argument(f"--{kind}", metavar="NAME", help=known)
-    for flag, (number, metavar, about) in NUMBERS.items():
-        group.add_argument(flag, type=number, metavar=metavar, help=about)
-    group.add_argument(
-        "--early-stop", action=argparse.BooleanOptionalAction, default=None,
-        help="stop once an end token stands before the first mask",
-    )  # fmt: skip
-    group.add_argument("--compat", metavar="NAME", help="reference: replay the reference's quirks")
+    group.add_argument("--preset", metavar="NAME", help=known)
+    drawn = {option.name for option in SAMPLING}
+    for name, entry in table().items():
+        if name not in drawn:
+            add_option(group, entry)
 
 
 def add_sampling(parser: argparse.ArgumentParser) -> None:
     """--temperature and what belongs to it."""
     group = parser.add_argument_group("sampling")
-    group.add_argument("--temperature", type=float, metavar="X", help="0 is greedy (default)")
-    group.add_argument("--top-p", type=float, metavar="X", help="nucleus, above 0 and up to 1")
-    group.add_argument("--top-k", type=int, metavar="N", help="most likely tokens to draw from")
-    group.add_argument("--seed", type=int, metavar="N", help="makes a drawn answer repeatable")
+    for option in SAMPLING:
+        add_option(group, table()[option.name])
+
+
+def add_option(group: Any, entry: Entry) -> None:
+    """An option of the decoder, in a parser or a group of it."""
+    flag, about = f"--{entry.name.replace('_', '-')}", entry.about.replace("%", "%%")
+    if entry.kind is bool:
+        group.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=about)
+        return
+    shown = {int: "N", float: "X"}.get(entry.kind, "NAME")
+    group.add_argument(flag, type=entry.kind, metavar=shown, help=about)
 
 
 def preset(arguments: argparse.Namespace) -> str | None:
@@ -110,7 +88,7 @@ def preset(arguments: argparse.Namespace) -> str | None:
 
 def overrides(arguments: argparse.Namespace) -> dict[str, Any]:
     """The decoding options that were given; a settings file gives way to the command line."""
-    found = {name: getattr(arguments, name, None) for name in (*DECODING, *SAMPLING)}
+    found = {name: getattr(arguments, name, None) for name in table()}
     given = {name: value for name, value in found.items() if value is not None}
     if not arguments.settings:
         return given

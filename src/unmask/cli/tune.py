@@ -12,8 +12,10 @@ from rich.table import Table
 
 from unmask.cli import options
 from unmask.cli.screen import Bar, Screen
+from unmask.decode.options import table
 from unmask.decode.saved import write_settings
-from unmask.decode.settings import in_range, whole_number
+from unmask.decode.settings import MAX_NEW_TOKENS, in_range, whole_number
+from unmask.decode.window import BLOCK_LENGTH
 from unmask.errors import InputError
 from unmask.evaluate import examples as tasks
 from unmask.evaluate.bench import Line, Workload, workload
@@ -46,7 +48,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--batch-size", type=int, default=1, metavar="N",
         help="prompts that share a forward (default: 1)",
     )  # fmt: skip
-    parser.add_argument("--block-length", type=int, metavar="N", help="positions in a block")
+    options.add_option(parser, table()[BLOCK_LENGTH.name])
     parser.add_argument(
         "--out", type=Path, default=Path("settings.json"), metavar="FILE",
         help="settings file to write (default: settings.json)",
@@ -73,9 +75,9 @@ def run(arguments: argparse.Namespace) -> None:
         raise InputError(f"{model.card.name} has no tokenizer, so its answers cannot be scored")
     examples = tasks.examples(task, arguments.count, data=arguments.data)
     load = workload(model, task, examples, arguments.batch_size)
-    size: dict[str, Any] = {"max_new_tokens": task.canvas}
+    size: dict[str, Any] = {MAX_NEW_TOKENS.name: task.canvas}
     if arguments.block_length is not None:
-        size["block_length"] = arguments.block_length
+        size[BLOCK_LENGTH.name] = arguments.block_length
     verdict = _searched(model, load, size, budget)
     if verdict.best:
         _write(arguments, verdict.best)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -13,8 +13,9 @@ from unmask.canvas.events import Commit
 from unmask.canvas.trajectory import Trajectory
 from unmask.decode import policy
 from unmask.decode.loop import decode
+from unmask.decode.overrides import Overrides
 from unmask.decode.prompts import Infill, Prompt, as_list, canvas_of
-from unmask.decode.settings import whole_number
+from unmask.decode.settings import MAX_NEW_TOKENS, whole_number
 from unmask.decode.step import Row
 from unmask.decode.stopping import end_of
 from unmask.models.loading import Model
@@ -60,18 +61,13 @@ def generate(
     *,
     batch_size: int = BATCH,
     raw: bool = False,
-    **overrides: Any,
+    **overrides: Unpack[Overrides],
 ) -> list[Result]:
     """Answer ``prompts`` (text, chat messages, token ids or `Infill`), in their order.
 
     ``preset``: vanilla, fast-dllm, dparallel, d3llm, fast-dllm-v2, sdar or ar; the default fits the
-    model.
-    ``batch_size`` rows share a forward. ``raw`` leaves the chat template away. Overrides are flat:
-    ``max_new_tokens``, ``block_length``, ``schedule``, ``strategy``, ``cache``, ``threshold`` (a
-    probability; nats for low_entropy), ``factor``, ``delta``, ``steps`` (forwards of the whole
-    answer; without a bar it means fixed_steps), ``temperature``, ``top_p``, ``top_k``, ``seed`` (of
-    every row), ``early_stop``, ``compat``, ``block_add_threshold`` (a share, for pipelined),
-    ``delay`` and ``refresh`` (forwards, for delayed and sliding), ``horizon`` (blocks).
+    model. ``batch_size`` rows share a forward. ``raw`` leaves the chat template away. ``overrides``
+    change the preset: `Overrides` lists them, and docs/presets.md says what they mean.
 
     Raises:
         InputError: a setting or prompt that cannot be; the message says what to type instead.
@@ -88,19 +84,20 @@ def prepare(
     preset: str | None,
     *,
     raw: bool,
-    overrides: dict[str, Any],
+    overrides: Mapping[str, Any],
+    base: Mapping[str, Any] = policy.NOTHING,
 ) -> list[Row]:
-    """Rows ready for `decode`."""
-    card, defaults = model.card, model.defaults
+    """Rows ready for `decode`. ``base``: what changes the preset before ``overrides`` do."""
+    card, defaults, brought = model.card, model.defaults, MAX_NEW_TOKENS.name
     shared: policy.Policy | None = None
     rows = []
     for index, prompt in enumerate(prompts):
         if isinstance(prompt, Infill):  # it brings its own length
             canvas = canvas_of(model, prompt, 0, raw=raw)
             length = len(canvas) - canvas.prompt_length
-            own = policy.make(card, preset, {**overrides, "max_new_tokens": length}, defaults)
+            own = policy.make(card, preset, {**overrides, brought: length}, defaults, base)
         else:
-            own = shared = shared or policy.make(card, preset, overrides, defaults)
+            own = shared = shared or policy.make(card, preset, overrides, defaults, base)
             canvas = canvas_of(model, prompt, own.settings.max_new_tokens, raw=raw)
         rows.append(Row(index, canvas, own))
     return rows
@@ -138,7 +135,7 @@ def result(model: Model, row: Row, seconds: float) -> Result:
     end = canvas.given + end_of(canvas.tokens_L[canvas.given :], card.end_ids)
     shown = canvas.tokens_L[canvas.prompt_length : end]
     written = canvas.born_L[canvas.prompt_length : end + 1] > 0
-    settings = row.policy.settings
+    values = row.policy.settings.values
     trajectory = Trajectory(
         canvas.tokens_L,
         canvas.born_L,
@@ -146,7 +143,7 @@ def result(model: Model, row: Row, seconds: float) -> Result:
         canvas.mask_id,
         np.array(row.fed),
         card.name,
-        f"{settings.schedule}/{settings.strategy}/{settings.cache}",
+        f"{values['schedule']}/{values['strategy']}/{values['cache']}",
     )
     return Result(
         text=model.codec.decode(shown.tolist()) if model.codec else None,

@@ -12,11 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unmask.canvas.canvas import Canvas
+from unmask.decode.settings import Option
 from unmask.decode.window import Window
 
 Range = tuple[int, int]
 Memory = tuple[int, ...]
 FRESH: Memory = ()
+REFRESH: Option[int | None] = Option(
+    "refresh", int, None, "feed everything every so many forwards", low=1
+)
 
 
 class Plan(NamedTuple):
@@ -46,6 +50,12 @@ class CachePolicy(Protocol):
 
     stored: bool
     """Whether keys and values outlive a forward."""
+
+    @property
+    def alone(self) -> bool:
+        """Whether a refresh decides on the block's first position alone (what the reference does
+        to shifted models)."""
+        ...
 
     def plan(self, canvas: Canvas, window: Window, memory: Memory) -> tuple[Plan, Memory]:
         """The plan of one forward, and the memory for the next."""

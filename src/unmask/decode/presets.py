@@ -7,55 +7,23 @@ from typing import Any
 PRESETS: dict[str, dict[str, Any]] = {
     # One token per forward, the whole canvas every time, to the end of it: LLaDA as published.
     "vanilla": {
-        "schedule": "blocks",
-        "strategy": "fixed_steps",
-        "cache": "none",
-        "early_stop": False,
+        "schedule": "blocks", "strategy": "fixed_steps", "cache": "none", "early_stop": False
     },
     # Wu et al. 2025. Early exit is ours: it leaves the text before the end token as it is.
-    "fast-dllm": {
-        "schedule": "blocks",
-        "strategy": "threshold",
-        "cache": "dual",
-        "early_stop": True,
-    },
+    "fast-dllm": {"schedule": "blocks", "strategy": "threshold", "cache": "dual"},
     # Chen et al. 2025: the decoder of the certainty-forced students.
-    "dparallel": {
-        "schedule": "blocks",
-        "strategy": "low_entropy",
-        "cache": "none",
-        "early_stop": True,
-    },
+    "dparallel": {"schedule": "blocks", "strategy": "low_entropy", "cache": "none"},
     # d3LLM 2026: several blocks in flight, delayed cache with refresh, early stop.
-    "d3llm": {
-        "schedule": "pipelined",
-        "strategy": "low_entropy",
-        "cache": "delayed",
-        "early_stop": True,
-    },
+    "d3llm": {"schedule": "pipelined", "strategy": "low_entropy", "cache": "delayed"},
     # Wu et al. 2025b: a token is believed above 0.9, in sub-blocks of 8 of the model's 32.
     "fast-dllm-v2": {
-        "schedule": "blocks",
-        "strategy": "threshold",
-        "cache": "causal",
-        "early_stop": True,
-        "block_length": 8,
+        "schedule": "blocks", "strategy": "threshold", "cache": "causal", "block_length": 8
     },
     # Cheng et al. 2025, low_confidence_dynamic: all of the model's block at once.
-    "sdar": {
-        "schedule": "blocks",
-        "strategy": "threshold",
-        "cache": "causal",
-        "early_stop": True,
-    },
+    "sdar": {"schedule": "blocks", "strategy": "threshold", "cache": "causal"},
     # The autoregressive baseline.
-    "ar": {
-        "schedule": "left_to_right",
-        "strategy": "fixed_steps",
-        "cache": "causal",
-        "early_stop": True,
-    },
-}
+    "ar": {"schedule": "left_to_right", "strategy": "fixed_steps", "cache": "causal"},
+}  # fmt: skip
 ABOUT = {
     "vanilla": "one token per forward, no cache, no early exit (the published baseline)",
     "fast-dllm": "block-wise KV cache and confidence-aware parallel decoding (Fast-dLLM)",
@@ -69,6 +37,8 @@ FAVOURITE = {"tiny-fast": "d3llm"}
 """The preset of a built-in model when none is asked for; others get fast-dllm."""
 OWN = {"fast_dllm_v2": "fast-dllm-v2", "sdar": "sdar"}
 """The same by family for models that do not look at the whole text; causal ones get ar."""
+OURS = ("horizon",)
+"""Of what is tuned, that which no reference has: ``compat`` leaves it out."""
 TUNED: dict[tuple[str, str], dict[str, Any]] = {
     # d3LLM repository, eval_scripts: its dParallel rows for GSM8K and MATH.
     ("dparallel", "llada"): {"threshold": 0.5},

@@ -11,12 +11,24 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import repeat
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from unmask.decode.settings import Option, Settings
+from unmask.errors import InputError
 from unmask.transfer import send
 
+TEMPERATURE = Option("temperature", float, 0.0, "0 is greedy", high=100)
+TOP_P: Option[float | None] = Option(
+    "top_p", float, None, "nucleus: the share of the likeliest tokens", high=1, above=True
+)
+TOP_K: Option[int | None] = Option("top_k", int, None, "most likely tokens to draw from", low=1)
+SEED: Option[int | None] = Option(
+    "seed", int, None, "makes what is drawn repeatable", high=2**64 - 1
+)
+SAMPLING: tuple[Option[Any], ...] = (TEMPERATURE, TOP_P, TOP_K, SEED)
 NEVER = -1e30
 """Instead of -inf, for 0 * -inf is not 0."""
 AT_ONCE = 2**24
@@ -30,6 +42,24 @@ class Sampling:
     temperature: float = 0.0
     top_p: float | None = None
     top_k: int | None = None
+
+
+def build(settings: Settings) -> Sampling:
+    """From ``temperature``, ``top_p`` and ``top_k``.
+
+    Raises:
+        InputError: one of the last two cannot change anything.
+    """
+    temperature, top_p, top_k = settings[TEMPERATURE], settings[TOP_P], settings[TOP_K]
+    for option, value in ((TOP_P, top_p), (TOP_K, top_k)):
+        if value not in (None, 1.0) and temperature == 0:
+            raise InputError(
+                f"{option.name}={value!r} has no meaning at temperature=0 (greedy)",
+                field=option.name,
+                given=value,
+                hint=f"give a temperature above 0 or drop {option.name}",
+            )
+    return Sampling(temperature, top_p, top_k)
 
 
 def argmax(logits: Tensor) -> Tensor:

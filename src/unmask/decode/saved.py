@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from unmask import catalogue
-from unmask.decode.policy import OVERRIDES
+from unmask.decode import options
 from unmask.decode.presets import PRESETS
 from unmask.errors import InputError
 from unmask.files import read_object
@@ -31,11 +31,12 @@ def read_settings(path: str | Path) -> dict[str, Any]:
             f"settings {path} needs the fields preset (a name) and overrides (an object); "
             "unmask tune writes such a file"
         )
-    for field, names, known in (("preset", [preset], PRESETS), ("option", overrides, OVERRIDES)):
+    known = ("preset", [preset], PRESETS), ("option", overrides, options.table())
+    for field, names, those in known:
         for name in names:
-            if name not in known:
-                reason = catalogue.unknown(field, name, sorted(known))
-                raise InputError(f"settings {path}: {reason}")
+            if name not in those:
+                reason = catalogue.unknown(field, name, sorted(those))
+                raise InputError(f"settings {path}: {reason}", field=field, given=name)
     return {"preset": preset, **overrides}
 
 

@@ -11,22 +11,35 @@ import torch
 from torch import Tensor
 
 from unmask.decode.proposal import Proposal
+from unmask.decode.settings import Option, Settings
+from unmask.errors import InputError
+
+STEPS: Option[int | None] = Option("steps", int, None, "forwards of the whole answer", low=1)
 
 
 class Slate(NamedTuple):
     """The positions to decide on.
 
-    ``open_BA``: asked positions, false for padding. ``must_BA``: those of the frontier block (at
-    least one in every row), one of which has to be accepted. ``total_B``: how many tokens the
-    frontier block had to get in all. ``age_B``: forwards spent on it before this one. ``noise_BA``:
-    uniforms of the row's generator, for strategies that declare ``random``.
+    ``block_BA``: the block that every asked position lies in, counted from the row's first
+    unfinished one, the frontier, which is 0; -1 for padding. ``total_B``: how many
+    tokens the frontier had to get in all. ``age_B``: forwards spent on it before this one.
+    ``noise_BA``: uniforms of the row's generator, for strategies that declare ``random``.
     """
 
-    open_BA: Tensor
-    must_BA: Tensor
+    block_BA: Tensor
     total_B: Tensor
     age_B: Tensor
     noise_BA: Tensor | None = None
+
+    @property
+    def open_BA(self) -> Tensor:
+        """Asked positions, false for padding."""
+        return self.block_BA >= 0
+
+    @property
+    def must_BA(self) -> Tensor:
+        """Positions of the frontier (at least one in every row), one of which must be accepted."""
+        return self.block_BA == 0
 
 
 class Strategy(Protocol):
@@ -63,6 +76,25 @@ def ranks(score_BA: Tensor, slate: Slate) -> Tensor:
 def take(count_B: Tensor, score_BA: Tensor, slate: Slate) -> Tensor:
     """The ``count`` best-scored open positions of every row, at least one of them a ``must``."""
     return at_least_best(ranks(score_BA, slate) < count_B[:, None], score_BA, slate)
+
+
+def steps_per_block(settings: Settings) -> int:
+    """Forwards a quota strategy spends on a block: one per token unless ``steps`` is given.
+
+    Raises:
+        InputError: ``steps`` cannot be shared equally by the blocks.
+    """
+    steps, blocks = settings[STEPS], -(-settings.max_new_tokens // settings.block)
+    if steps is None:
+        return settings.block
+    if steps % blocks:
+        raise InputError(
+            f"steps={steps} cannot be shared equally by {blocks} blocks",
+            field=STEPS.name,
+            given=steps,
+            hint=f"use a multiple of {blocks}, say {-(-steps // blocks) * blocks}",
+        )
+    return steps // blocks
 
 
 def quota(slate: Slate, steps: int) -> Tensor:

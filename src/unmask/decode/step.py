@@ -220,20 +220,19 @@ def _accept(proposal: Proposal, turns: list[_Turn]) -> Tensor:
 
 def _slate(turns: list[_Turn], proposal: Proposal) -> Slate:
     rows, asked = proposal.token_BA.shape
-    masks = np.zeros((2, rows, asked), dtype=np.bool_)  # open, must
+    blocks = np.full((rows, asked), -1, dtype=np.int64)
     counts = np.empty((2, rows), dtype=np.int64)  # total, age
     for row, turn in enumerate(turns):
         (start, stop), canvas, ask = turn.window.frontier, turn.row.canvas, turn.plan.ask
-        masks[0, row, : len(ask)] = True
-        masks[1, row, : ask.searchsorted(stop)] = True  # the first ones, for they ascend
+        blocks[row, : len(ask)] = turn.window.blocks(ask)
         counts[0, row] = np.count_nonzero(canvas.born_L[start:stop])
         counts[1, row] = canvas.step - turn.window.since
     device = proposal.token_BA.device
-    open_BA, must_BA = send(masks, device).unbind()
+    block_BA = send(blocks, device)
     total_B, age_B = send(counts, device).unbind()
     random = turns[0].row.policy.strategy.random
     noise = send(_noise(turns, asked), device) if random else None
-    return Slate(open_BA, must_BA, total_B, age_B, noise)
+    return Slate(block_BA, total_B, age_B, noise)
 
 
 def _noise(turns: list[_Turn], asked: int) -> Tensor:

@@ -227,7 +227,7 @@ def _is_table(value: object) -> bool:
 
 def _choice(what: str, name: str, known: Any) -> None:
     if name not in known:
-        raise InputError(catalogue.unknown(what, name, list(known)))
+        raise catalogue.unknown(what, name, list(known))
 
 
 def _need(name: str, value: object, holds: bool, hint: str) -> None:

@@ -12,6 +12,7 @@ from unmask.canvas.events import Commit
 from unmask.decode.generate import Result, finished, prepare
 from unmask.decode.prompts import Prompt
 from unmask.decode.step import Row
+from unmask.decode.window import BLOCK_LENGTH
 from unmask.evaluate.curve import ACCURACY, unit
 from unmask.evaluate.memory import PeakMemory
 from unmask.evaluate.questions import ask
@@ -159,7 +160,7 @@ class _FirstBlock:
     @staticmethod
     def _stands(row: Row) -> bool:
         start = row.canvas.prompt_length
-        stop = start + row.policy.settings.block_length
+        stop = start + row.policy.settings[BLOCK_LENGTH]
         return not (row.canvas.born_L[start:stop] == MASKED).any()
 
 

@@ -34,7 +34,7 @@ def find(name: str) -> Task:
     """
     known = tasks()
     if name not in known:
-        raise InputError(catalogue.unknown("task", name, sorted(known)))
+        raise catalogue.unknown("task", name, sorted(known))
     return known[name]
 
 

@@ -25,6 +25,7 @@ from unmask import __version__
 from unmask.canvas.events import Commit
 from unmask.decode import policy
 from unmask.decode.generate import Result, finished
+from unmask.decode.options import KINDS
 from unmask.decode.prompts import canvas_of, codec_of
 from unmask.decode.step import Row
 from unmask.errors import InputError
@@ -113,9 +114,7 @@ class UnmaskLM(TemplateLM):  # type: ignore[misc]  # untyped
             "model_dtype": f"torch.{self.model.denoiser.dtype}",
             "preset": self.preset or policy.default_preset(card),
             "overrides": dict(self.overrides),
-            "schedule": made.settings.schedule,
-            "strategy": made.settings.strategy,
-            "cache": made.settings.cache,
+            **{kind: made.settings.values[kind] for kind in KINDS},
             "rows_per_forward": self.effort.batch_size,
             "mc_samples": 0 if card.causal else self.effort.samples,
             "seed": self.effort.seed,

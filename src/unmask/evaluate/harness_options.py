@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from unmask import catalogue
-from unmask.decode import policy
+from unmask.decode import policy, proposal
 from unmask.decode.generate import BATCH
+from unmask.decode.options import table
 from unmask.decode.prompts import codec_of
 from unmask.decode.saved import read_settings
 from unmask.errors import InputError
 from unmask.evaluate.likelihood import Effort
 from unmask.models.loading import Model, load
 
-SAMPLING = frozenset({"temperature", "top_p", "top_k"})
+SAMPLING = frozenset(option.name for option in proposal.SAMPLING if option is not proposal.SEED)
 OWN = ("pretrained", "device", "dtype", "batch_size", "preset", "settings", "mc_samples", "seed")
-DECODING = policy.OVERRIDES - SAMPLING - {"seed"}
 IGNORED = ("max_batch_size", "trust_remote_code")
 """The first belongs to lm-eval's search for a batch size; no code of a checkpoint is ever run."""
 LENGTHS = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
@@ -52,17 +52,17 @@ def read_options(given: Mapping[str, Any]) -> Options:
         InputError: a name or value that cannot be, or a model without a tokenizer.
     """
     values = {name: value for name, value in given.items() if value is not None}
+    decoding = _decoding()
     for name in values:
         if name in SAMPLING:
             raise InputError(
                 f"{name}={values[name]!r} is no model argument, for tasks set their own; "
                 f"give it as --gen_kwargs {name}={values[name]},do_sample=True"
             )
-        if name not in {*OWN, *DECODING, *IGNORED}:
-            known = sorted({*OWN, *DECODING})
-            raise InputError(catalogue.unknown("model argument", name, known))
+        if name not in {*OWN, *decoding, *IGNORED}:
+            raise catalogue.unknown("model argument", name, sorted({*OWN, *decoding}))
     preset = values.get("preset")
-    overrides = {name: _number(values[name], name) for name in DECODING & values.keys()}
+    overrides = {name: _number(values[name], name) for name in decoding & values.keys()}
     if "settings" in values:
         if preset is not None:
             raise InputError("preset cannot be combined with settings; drop one of the two")
@@ -92,18 +92,19 @@ def read_wanted(given: Mapping[str, Any]) -> Wanted:
     Raises:
         InputError: something that a diffusion model does not do.
     """
+    decoding = _decoding()
     values = {name: _number(value, name) for name, value in given.items() if value is not None}
     if values.get("num_beams") == 1:
         del values["num_beams"]
-    known = {*LENGTHS, *STOPS, "do_sample", *SAMPLING, *DECODING}
+    known = {*LENGTHS, *STOPS, "do_sample", *SAMPLING, *decoding}
     for name in values:
         if name not in known:
-            raise InputError(catalogue.unknown("generation argument", name, sorted(known)))
+            raise catalogue.unknown("generation argument", name, sorted(known))
     sample = values.get("do_sample", values.get("temperature", 0) != 0)
     if not isinstance(sample, bool):
         raise InputError(f"do_sample={sample!r} is not allowed; give True or False")
     temperature = values.get("temperature", 1.0) if sample else 0.0
-    taken = DECODING - set(LENGTHS) | ({"top_p", "top_k"} if temperature else set())
+    taken = decoding - set(LENGTHS) | (SAMPLING if temperature else set())
     overrides = {name: value for name, value in values.items() if name in taken}
     overrides["temperature"] = temperature
     lengths = [values[name] for name in LENGTHS if name in values]
@@ -125,9 +126,15 @@ def _stops(given: Any) -> list[str]:
     return [stop for stop in stops if stop]
 
 
+def _decoding() -> set[str]:
+    """The options that both kinds of arguments may hold."""
+    return table().keys() - SAMPLING - {proposal.SEED.name}
+
+
 def _number(value: Any, name: str) -> Any:
     """A number or truth value that came as text."""
-    if not isinstance(value, str) or name in {*policy.NAMES, *STOPS}:
+    entry = table().get(name)
+    if not isinstance(value, str) or name in STOPS or (entry and entry.kind is str):
         return value
     try:
         return ast.literal_eval(value.strip().capitalize())

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 
+from unmask.decode.proposal import SEED
 from unmask.decode.settings import Settings
 from unmask.errors import counted
 from unmask.evaluate import provenance
 from unmask.evaluate.record import Record
-from unmask.evaluate.run import FACTS, Cost
+from unmask.evaluate.run import Cost
 
 PREFIX = "lm-eval/"
 """Before the names of tasks: lm-eval's gsm8k asks otherwise than ours."""
@@ -121,5 +122,5 @@ def _record(
 
 def _flat(settings: Settings) -> dict[str, Any]:
     """Those that are set, without the seed: every answer has its own, and all are of one curve."""
-    left_out = (*FACTS, "seed")
-    return {n: v for n, v in asdict(settings).items() if v is not None and n not in left_out}
+    known = settings.values.items()
+    return {n: value for n, value in known if value is not None and n != SEED.name}

@@ -12,7 +12,6 @@ from functools import cache
 from importlib.resources import files
 
 from unmask.catalogue import unknown
-from unmask.errors import InputError
 from unmask.evaluate.curve import Curve, Dot
 from unmask.evaluate.intervals import Interval
 
@@ -70,7 +69,7 @@ def family(name: str) -> str:
     for known in FAMILIES:
         if known.lower() == name.lower():
             return known
-    raise InputError(unknown("family", name, list(FAMILIES)))
+    raise unknown("family", name, list(FAMILIES))
 
 
 def tasks(of: str) -> list[str]:

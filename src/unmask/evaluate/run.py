@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -22,8 +22,6 @@ from unmask.models.loading import Model
 
 WARM_UP = 3
 """Forwards before the clock runs."""
-FACTS = ("shifted", "cached")
-"""Settings that nobody chose."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +62,8 @@ class Contestant:
         Raises:
             InputError: settings that cannot be.
         """
-        found = asdict(self._policy(self.given(task)).settings)
-        return {n: value for n, value in found.items() if value is not None and n not in FACTS}
+        found = self._policy(self.given(task)).settings.values
+        return {name: value for name, value in found.items() if value is not None}
 
     def _policy(self, given: Mapping[str, Any]) -> policy.Policy:
         return policy.make(self.model.card, self.preset, given, self.model.defaults)

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from unmask import catalogue
-from unmask.errors import InputError
 from unmask.evaluate.task import Example, Question
 
 ENDS = ("</s>", "<|im_end|>")
@@ -37,7 +36,7 @@ def worded(styles: Mapping[str, Wording]) -> Callable[[Example, str], Question]:
 
     def ask(example: Example, style: str) -> Question:
         if style not in styles:
-            raise InputError(catalogue.unknown("style", style, sorted(styles)))
+            raise catalogue.unknown("style", style, sorted(styles))
         wording = styles[style]
         text = "".join(
             f"{_put(shot, wording)} {shot.answer}\n\n" for shot in example.facts.get("shots", ())

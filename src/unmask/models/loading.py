@@ -183,7 +183,7 @@ def pick_device(device: str) -> torch.device:
         return torch.device("cuda" if cuda else "mps" if mps else "cpu")
     found = {"cpu": True, "cuda": cuda, "mps": mps}
     if not isinstance(device, str) or not re.fullmatch(r"cpu|mps|cuda(:\d{1,3})?", device):
-        raise InputError(catalogue.unknown("device", device, ["auto", "cpu", "cuda", "mps"]))
+        raise catalogue.unknown("device", device, ["auto", "cpu", "cuda", "mps"])
     if not found[device.split(":")[0]]:
         raise InputError(f"device={device!r} is not on this machine; use device='auto'")
     return torch.device(device)

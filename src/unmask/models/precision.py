@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 
 from unmask import catalogue
-from unmask.errors import InputError
 from unmask.models.fp8 import FP8
 from unmask.models.int8 import INT8
 from unmask.models.quantized import Format
@@ -33,5 +32,5 @@ def pick(dtype: str, device: torch.device) -> tuple[torch.dtype, Format | None]:
     if dtype == "auto":
         return torch.bfloat16 if device.type == "cuda" else torch.float32, None
     if not isinstance(dtype, str) or dtype not in DTYPES:
-        raise InputError(catalogue.unknown("dtype", dtype, ["auto", *DTYPES]))
+        raise catalogue.unknown("dtype", dtype, ["auto", *DTYPES])
     return DTYPES[dtype], FORMATS.get(dtype)

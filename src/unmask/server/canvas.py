@@ -15,7 +15,7 @@ from unmask.errors import PromptError
 from unmask.server import bodies, examples, sse, watching
 from unmask.server.errors import ApiError, as_api_error, failure_of
 from unmask.server.job import Job
-from unmask.server.preparation import before_gap, merged, rows_of
+from unmask.server.preparation import before_gap, rows_of
 from unmask.server.requests import CanvasRequest
 from unmask.server.service import Service
 
@@ -42,7 +42,7 @@ def router(service: Service) -> APIRouter:
             job.submit(row, watching.Watcher(job, row, service.engine.model.card))
         except PromptError as error:  # other lengths were seen to before
             raise as_api_error(error, "infill") from None
-        return sse.EventStream(_events(service, asked, job, row), job.close)
+        return sse.EventStream(_events(service, job, row), job.close)
 
     return routes
 
@@ -72,9 +72,8 @@ def _row(service: Service, asked: CanvasRequest) -> Row:
     return rows_of(service, asked, prompt, field=field, raw=bool(asked.raw))[0]
 
 
-async def _events(service: Service, asked: CanvasRequest, job: Job, row: Row) -> AsyncIterator[str]:
-    preset, _ = merged(service, asked.preset, asked.overrides())
-    yield sse.event("start", await asyncio.to_thread(watching.start, service, row, preset))
+async def _events(service: Service, job: Job, row: Row) -> AsyncIterator[str]:
+    yield sse.event("start", await asyncio.to_thread(watching.start, service, row))
     async for item in sse.spoken(job.next):
         if item is None:
             yield sse.COMMENT

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from fastapi.responses import Response
 
-from unmask.decode.policy import OVERRIDES
 from unmask.engine.ticket import Outcome
 from unmask.errors import BusyError, ClosingError, InputError, PromptError
 
@@ -31,10 +29,6 @@ CODES = {
     504: "timeout",
 }
 INTERNAL = "the server failed at this request; its log says why"
-FIELD = re.compile(
-    r"(?:preset|" + "|".join(sorted(OVERRIDES)) + r"|messages(?:\[\d+\](?:\.\w+)?)?)\b"
-)
-"""A field that a message of `InputError` begins with."""
 
 
 class ApiError(Exception):
@@ -90,9 +84,8 @@ def as_api_error(error: Exception, prompt_field: str | None = None) -> ApiError:
     if isinstance(error, ClosingError):
         return ApiError(503, str(error), headers={"Retry-After": "5"})
     if isinstance(error, InputError):
-        named = FIELD.match(str(error))
         param = prompt_field if isinstance(error, PromptError) else None
-        return ApiError(400, str(error), param=named[0] if named else param)
+        return ApiError(400, str(error), param=error.field or param)
     return ApiError(500, INTERNAL)
 
 

@@ -6,58 +6,35 @@ from collections.abc import Mapping
 from typing import Any
 
 from unmask.decode.generate import prepare
-from unmask.decode.policy import RULES
 from unmask.decode.prompts import Infill, Prompt, canvas_of
-from unmask.decode.settings import in_range, whole_number
+from unmask.decode.proposal import SAMPLING, SEED, TEMPERATURE, TOP_K, TOP_P
+from unmask.decode.settings import MAX_NEW_TOKENS
 from unmask.decode.step import Row
-from unmask.server.decoding_fields import DecodingFields
+from unmask.server.decoding_fields import ALL_TOKENS, DecodingFields
 from unmask.server.errors import ApiError, as_api_error
 from unmask.server.service import Service
-
-ALWAYS = {"max_new_tokens", "block_length", "temperature", "top_p", "top_k", "seed"}
-"""Defaults of the server that hold for a preset of the request's own, too."""
-BELONGS = {
-    "schedule": {"block_add_threshold", "horizon"},
-    "strategy": {*RULES, "steps"},
-    "cache": {"delay", "refresh"},
-}
-"""Whoever names a schedule, strategy or cache does not mean the server's settings for another."""
 
 
 def merged(
     service: Service, preset: str | None, given: Mapping[str, Any]
-) -> tuple[str | None, dict[str, Any]]:
-    """Preset and overrides of a request: its own, and the server's where it says nothing."""
-    defaults = dict(service.settings.overrides)
-    if preset is not None:
-        defaults = {name: value for name, value in defaults.items() if name in ALWAYS}
-    for part, settings in BELONGS.items():
-        if part in given:
-            for name in settings:
-                defaults.pop(name, None)
-    if RULES & given.keys():
-        for name in RULES:
-            defaults.pop(name, None)
-    found = {**defaults, **given}
-    if found.get("top_k") in (0, -1):  # vLLM's words for all tokens
-        del found["top_k"]
-    return preset or service.settings.preset, _greedy(found)
+) -> tuple[str | None, dict[str, Any], dict[str, Any]]:
+    """Preset of a request, the server's overrides that hold beside it, and its own overrides.
 
-
-def _greedy(overrides: dict[str, Any]) -> dict[str, Any]:
-    """Without top_p and top_k at temperature 0: every nucleus holds the likeliest token, so greedy
+    At temperature 0 without top_p and top_k: every nucleus holds the likeliest token, so greedy
     decoding honours them. Clients send them so (lm-eval, for one); `unmask.generate` asks back.
-
-    Raises:
-        InputError: one is out of range.
     """
-    if overrides.get("temperature", 0) != 0:
-        return overrides
-    if "top_p" in overrides:
-        in_range("top_p", overrides["top_p"], 0, 1, "a number above 0 and up to 1", above=True)
-    if "top_k" in overrides:
-        whole_number("top_k", overrides["top_k"], 1, "a whole number of at least 1")
-    return {name: value for name, value in overrides.items() if name not in ("top_p", "top_k")}
+    base = dict(service.settings.overrides)
+    if preset is not None:  # lengths and sampling have nothing to do with a preset
+        held = {*service.engine.model.defaults, *(option.name for option in SAMPLING)}
+        base = {name: value for name, value in base.items() if name in held}
+    both = {**base, **given}
+    dropped = set()
+    if both.get(TEMPERATURE.name, 0) == 0:
+        dropped = {TOP_P.name, TOP_K.name}
+    elif both.get(TOP_K.name) in ALL_TOKENS:
+        dropped = {TOP_K.name}
+    base, own = ({n: v for n, v in part.items() if n not in dropped} for part in (base, given))
+    return preset or service.settings.preset, base, own
 
 
 def rows_of(
@@ -89,17 +66,16 @@ def _rows(
     service: Service, asked: DecodingFields, prompt: tuple[Prompt, str], *, raw: bool, count: int
 ) -> list[Row]:
     model = service.engine.model
-    preset, overrides = merged(service, asked.preset, asked.overrides())
+    preset, base, overrides = merged(service, asked.preset, asked.overrides())
     given, field = prompt
     if not isinstance(given, Infill):
         canvas = canvas_of(model, given, 1, raw=raw)
         given = canvas.tokens_L[: canvas.prompt_length].tolist()
-        overrides["max_new_tokens"] = answer_length(service, asked, len(given), field)
-    rows = []
+        overrides[MAX_NEW_TOKENS.name] = answer_length(service, asked, len(given), field)
+    rows, seed = [], {**base, **overrides}.get(SEED.name)
     for number in range(count):
-        seed = overrides.get("seed")
-        own = overrides if seed is None else {**overrides, "seed": seed + number}
-        rows += prepare(model, [given], preset, raw=raw, overrides=own)
+        own = overrides if seed is None else {**overrides, SEED.name: seed + number}
+        rows += prepare(model, [given], preset, raw=raw, overrides=own, base=base)
     return rows
 
 
@@ -125,7 +101,7 @@ def answer_length(service: Service, asked: DecodingFields, used: int, field: str
     if wanted is not None:
         return wanted
     defaults = {**service.engine.model.defaults, **service.settings.overrides}
-    return min(int(defaults["max_new_tokens"]), room)
+    return min(int(defaults[MAX_NEW_TOKENS.name]), room)
 
 
 def gap_before(

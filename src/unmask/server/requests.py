@@ -13,7 +13,7 @@ from pydantic import (
     model_validator,
 )
 
-from unmask.decode.settings import LARGEST
+from unmask.decode.settings import EARLY_STOP, LARGEST
 from unmask.server.decoding_fields import DecodingFields
 from unmask.server.errors import ApiError
 from unmask.server.invalid import few
@@ -147,11 +147,11 @@ class AnswerFields(DecodingFields):
         found = super().overrides()
         if not self.ignore_eos:
             return found
-        if self.early_stop:
+        if found.get(EARLY_STOP.name):
             raise ApiError(
                 400, "ignore_eos and early_stop contradict each other; give one", param="ignore_eos"
             )
-        return {**found, "early_stop": False}
+        return {**found, EARLY_STOP.name: False}
 
     def stops(self) -> list[str]:
         """The stop strings."""

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import time
 import uuid
-from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from unmask.canvas.canvas import Canvas
 from unmask.canvas.events import Commit
-from unmask.decode import policy
 from unmask.decode.generate import result
+from unmask.decode.options import table
 from unmask.decode.step import Row
 from unmask.decode.stopping import end_of
-from unmask.decode.window import Window
+from unmask.decode.window import BLOCK_LENGTH, Window
 from unmask.engine.ticket import Outcome
 from unmask.models.denoiser import ModelCard
 from unmask.server.answer import counts, given_tokens
@@ -67,19 +66,20 @@ def written_tokens(row: Row, card: ModelCard) -> int:
     return int((canvas.born_L[canvas.prompt_length : end_in(canvas, card) + 1] > 0).sum())
 
 
-def start(service: Service, row: Row, preset: str | None) -> dict[str, Any]:
+def start(service: Service, row: Row) -> dict[str, Any]:
     """What holds for the whole answer."""
-    canvas, settings = row.canvas, asdict(row.policy.settings)
+    canvas, settings = row.canvas, row.policy.settings
+    span = service.engine.model.card.span
     first = canvas.prompt_length
     fixed = [at for at in range(first, len(canvas)) if canvas.born_L[at] == 0]
     return {
         "id": f"canvas-{uuid.uuid4().hex}",
         "model": service.settings.name,
-        "preset": preset or policy.default_preset(service.engine.model.card),
-        "settings": settings,
+        "preset": settings.preset,
+        "settings": {**dict.fromkeys(table()), **settings.values, "span": span},
         "prompt_tokens": first,
         "length": len(canvas) - first,
-        "block_length": settings["block_length"],
+        "block_length": settings[BLOCK_LENGTH],
         "given": [{"at": at - first, **_piece(service, int(canvas.tokens_L[at]))} for at in fixed],
     }
 

@@ -125,12 +125,15 @@ def check(messages: Sequence[Message]) -> None:
         PromptError: the first one that has not.
     """
     if not messages:
-        raise PromptError("messages=[] is empty; give at least one user message")
+        hint = "give at least one user message"
+        raise PromptError("messages=[] is empty", field="messages", given=messages, hint=hint)
     for number, message in enumerate(messages):
         if not isinstance(message, dict) or message.get("role") not in ROLES:
-            raise PromptError(f"messages[{number}] has no role; use one of {', '.join(ROLES)}")
+            where, hint = f"messages[{number}]", f"use one of {', '.join(ROLES)}"
+            raise PromptError(f"{where} has no role", field=where, given=message, hint=hint)
         if not isinstance(message.get("content"), str):
-            raise PromptError(f"messages[{number}].content is no text; give a string")
+            where, given = f"messages[{number}].content", message.get("content")
+            raise PromptError(f"{where} is no text", field=where, given=given, hint="give a string")
 
 
 def _said(message: Message) -> Message:

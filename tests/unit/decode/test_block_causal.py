@@ -150,7 +150,7 @@ def test_presets_without_a_cache_fit_as_well(preset, sdar, v2):
         ({"preset": "fast-dllm"}, ["is block-causal", "cache='dual'", "preset='sdar'"]),
         ({"preset": "d3llm"}, ["is block-causal", "cache='delayed'", "preset='sdar'"]),
         ({"cache": "prefix"}, ["is block-causal", "cache='prefix'"]),
-        ({"block_length": 5}, ["block_length=5", "blocks of 4", "at most 4"]),
+        ({"block_length": 5}, ["block_length=5", "between 1 and 4", "block-causal"]),
         ({"horizon": 1}, ["horizon=1", "drop it"]),
     ],
 )

@@ -60,7 +60,7 @@ def test_a_row_that_comes_late_is_padded_beside_one_of_its_length(causal, late):
 
     def row(index, prompt):
         canvas = Canvas.start(prompt, 6, MASK)
-        limits = {"max_new_tokens": 6, "block_length": 6, "early_stop": False}
+        limits = {"max_new_tokens": 6, "early_stop": False}
         return Row(index, canvas, policy.make(causal.card, "ar", limits, {}))
 
     def confidences(rows, start):

@@ -41,10 +41,9 @@ def certified(rule, joint):
     """The positions that the rule writes at once, empty if it only forces the best one."""
     places = joint.ndim
     q = marginals(joint)
-    everything = torch.ones(1, places, dtype=torch.bool)
-    zero = torch.zeros(1, dtype=torch.long)
+    frontier, zero = torch.zeros(1, places, dtype=torch.long), torch.zeros(1, dtype=torch.long)
     logits = torch.from_numpy(q).clamp(min=1e-30).log()[None]
-    accept = rule(Proposal(logits), Slate(everything, everything, zero, zero))[0]
+    accept = rule(Proposal(logits), Slate(frontier, zero, zero))[0]
     chosen = np.flatnonzero(accept.numpy())
     sure = q.max(1)[chosen]
     # A single token is forced; it is certified if 2 (1 - c) < 1.

@@ -61,12 +61,6 @@ def test_a_confidence_that_equals_the_threshold_passes():
 
 
 @every_cache
-@pytest.mark.parametrize("steps", [2, 16])
-def test_steps_do_not_matter_beside_a_threshold(cache, steps):
-    assert decoded(cache=cache, threshold=0.89, steps=steps).forwards == 13
-
-
-@every_cache
 @pytest.mark.parametrize(
     ("factor", "compat", "forwards"),
     [

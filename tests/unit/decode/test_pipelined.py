@@ -12,10 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doubles import ScheduledDenoiser, births, model_of
-from laws.simulate import settings
+from laws.simulate import build
 from unmask import Infill, generate
 from unmask.canvas.canvas import Canvas
-from unmask.decode.schedules import pipelined
 
 PROMPT, END, PAD = [1, 2, 3, 4], 5, 0
 NEVER = 10**6
@@ -86,7 +85,7 @@ def test_no_token_is_below_a_bar_of_zero_but_the_one_that_is_owed():
 
 @pytest.mark.parametrize(("share", "enough"), [(0.1, 4), (0.5, 16), (0.95, 31), (1.0, 32)])
 def test_a_block_enters_when_its_neighbour_has_its_share(share, enough):
-    schedule = pipelined.build(settings(block_length=32, block_add_threshold=share))
+    schedule = build("schedule", "pipelined", block_length=32, block_add_threshold=share)
     for count, stop in ((enough - 1, 33), (enough, 65)):
         canvas = Canvas.start([1], 96, 9)
         if count:
@@ -98,7 +97,7 @@ def test_a_block_enters_when_its_neighbour_has_its_share(share, enough):
 def test_at_most_one_block_enters_in_a_forward(data):
     canvas = Canvas.start([1], 40, 9)
     share = data.draw(st.floats(0.05, 1))
-    schedule = pipelined.build(settings(block_length=5, block_add_threshold=share))
+    schedule = build("schedule", "pipelined", block_length=5, block_add_threshold=share)
     stop = schedule(canvas).stop
     assert stop == 6
     while not canvas.done:

@@ -19,9 +19,11 @@ confidences = st.lists(st.floats(0.3, 0.999), min_size=1, max_size=12)
 def accepted(strategy, profile):
     """The positions accepted of one row with these confidences."""
     logits = sure_of(profile, vocabulary=6)[None]
-    everything = torch.ones(1, len(profile), dtype=torch.bool)
-    ages = torch.zeros(1, dtype=torch.long)
-    accept = strategy(Proposal(logits), Slate(everything, everything, ages, ages))[0]
+    frontier, ages = (
+        torch.zeros(1, len(profile), dtype=torch.long),
+        torch.zeros(1, dtype=torch.long),
+    )
+    accept = strategy(Proposal(logits), Slate(frontier, ages, ages))[0]
     return set(accept.nonzero()[:, 0].tolist())
 
 

@@ -13,9 +13,9 @@ from unmask.decode.slate import Slate, quota
 def due(tokens, steps, ages):
     """Tokens due at every age of a block."""
     rows = len(ages)
-    everything = torch.ones(rows, 1, dtype=torch.bool)
+    frontier = torch.zeros(rows, 1, dtype=torch.long)
     total_B = torch.full((rows,), tokens)
-    return quota(Slate(everything, everything, total_B, torch.tensor(ages)), steps).tolist()
+    return quota(Slate(frontier, total_B, torch.tensor(ages)), steps).tolist()
 
 
 def test_32_tokens_in_5_steps_are_7_7_6_6_6():
@@ -37,8 +37,8 @@ def test_the_quotas_of_a_block_add_up_to_its_tokens(tokens, steps):
 
 
 def test_rows_have_their_own_totals_and_ages():
-    everything = torch.ones(3, 1, dtype=torch.bool)
-    slate = Slate(everything, everything, torch.tensor([9, 4, 0]), torch.tensor([0, 1, 2]))
+    frontier = torch.zeros(3, 1, dtype=torch.long)
+    slate = Slate(frontier, torch.tensor([9, 4, 0]), torch.tensor([0, 1, 2]))
     # 9 in 4 steps: 3 2 2 2, at age 0: 3. 4 in 4 steps: 1. Nothing of 0.
     assert quota(slate, 4).tolist() == [3, 1, 0]
 

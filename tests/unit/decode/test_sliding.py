@@ -8,11 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doubles import ScheduledDenoiser, births, model_of
-from laws.simulate import canvases, settings, walk
-from unmask import catalogue, generate
-from unmask.decode.caches import sliding
+from laws.simulate import build, canvases, walk
+from unmask import generate
 from unmask.decode.plan import FRESH
-from unmask.decode.schedules import pipelined
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -29,10 +27,9 @@ def test_a_token_is_fed_once_more_after_it_was_written(
     schedule, canvas, length, seed, delay, horizon
 ):
     """Else its stored keys were still those of a mask, or none at all."""
-    chosen = settings(block_length=length, delay=delay, horizon=horizon)
-    where = catalogue.find("unmask.decode.schedules", schedule, "schedule").build(chosen)
+    where = build("schedule", schedule, block_length=length, horizon=horizon)
     fed_at = [0] * len(canvas)
-    for turn in walk(canvas, where, seed, sliding.build(chosen)):
+    for turn in walk(canvas, where, seed, build("cache", "sliding", delay=delay)):
         now = turn.canvas.step + 1
         for start, stop in turn.plan.read:
             for position in range(start, stop):
@@ -71,8 +68,8 @@ def test_a_canvas_that_is_longer_than_its_text_costs_nothing_more():
 @given(data=st.data(), canvas=canvases(), length=st.integers(1, 12), horizon=st.integers(0, 20))
 def test_padding_in_the_place_of_text_is_fed_before_it_is_read(data, canvas, length, horizon):
     """An end among text that was written ahead: what stood behind it had other keys."""
-    chosen = settings(block_length=length, horizon=horizon)
-    where, cache = pipelined.build(chosen), sliding.build(chosen)
+    where = build("schedule", "pipelined", block_length=length, horizon=horizon)
+    cache = build("cache", "sliding")
     fed_at, changed_at = np.zeros((2, len(canvas)), dtype=int)
     memory = FRESH
     while not canvas.done:

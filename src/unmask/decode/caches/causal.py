@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from unmask.canvas.canvas import Canvas
 from unmask.decode.plan import CachePolicy, Memory, Plan
-from unmask.decode.settings import Settings
+from unmask.decode.settings import Card, Settings
 from unmask.decode.window import Window
 
 
@@ -25,7 +25,7 @@ class Causal:
     span: int
     shift: int
     first_only: bool
-    stored = True
+    stored, alone = True, False
 
     def plan(self, canvas: Canvas, window: Window, memory: Memory) -> tuple[Plan, Memory]:
         """Feed what is not stored yet, up to the last block that speaks about an asked position.
@@ -46,11 +46,11 @@ class Causal:
         return position // self.span * self.span
 
 
-USES = ()
+OPTIONS = ()
 
 
-def build(settings: Settings) -> CachePolicy:
+def build(settings: Settings, card: Card) -> CachePolicy:
     """The policy; all that it needs to know are facts about the model."""
-    assert settings.span is not None, "the policy gives this cache to models that look left"
-    first_only = settings.shifted and settings.compat == "reference"
-    return Causal(settings.span, int(settings.shifted), first_only)
+    settings.fit("cache", card, fits=card.span is not None)
+    first_only = settings.reference and card.logit_shift > 0
+    return Causal(card.span or 1, card.logit_shift, first_only)

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unmask.canvas.canvas import MASKED, Canvas
-from unmask.decode.plan import CachePolicy, Memory, Plan
-from unmask.decode.settings import Settings, delay_and_refresh
-from unmask.decode.window import Window
+from unmask.decode.plan import REFRESH, CachePolicy, Memory, Plan
+from unmask.decode.settings import Card, Option, Settings
+from unmask.decode.window import BLOCK_LENGTH, Window
 
 NEVER = 2**30
 
@@ -44,7 +44,7 @@ class Delayed:
     refresh: int | None
     reference: bool
     queue: bool
-    stored = True
+    stored, alone = True, False
 
     def plan(self, canvas: Canvas, window: Window, memory: Memory) -> tuple[Plan, Memory]:
         """Everything that is not settled, or everything."""
@@ -77,12 +77,13 @@ class Delayed:
         return _Ages(stops, seen, kept)
 
 
-USES = ("delay", "refresh")
+DELAY = Option("delay", int, 1, "forwards that a finished block waits")
+OPTIONS = (BLOCK_LENGTH, DELAY, REFRESH)
 
 
-def build(settings: Settings) -> CachePolicy:
-    """From ``delay`` (default 1) and ``refresh`` (default None: only while a block waits)."""
-    delay, refresh = delay_and_refresh(settings, 1)
-    reference = settings.compat == "reference"
-    queue = reference and not settings.shifted
-    return Delayed(settings.block_length, delay, refresh, reference, queue)
+def build(settings: Settings, card: Card) -> CachePolicy:
+    """The policy; without a refresh everything is fed only while a block waits."""
+    settings.fit("cache", card, fits=card.span is None)
+    length, delay, refresh = settings[BLOCK_LENGTH], settings[DELAY], settings[REFRESH]
+    reference = settings.reference
+    return Delayed(length, delay, refresh, reference, reference and not card.logit_shift)

@@ -10,16 +10,16 @@ from dataclasses import dataclass
 
 from unmask.canvas.canvas import Canvas
 from unmask.decode.plan import CachePolicy, Memory, Plan
-from unmask.decode.settings import Settings
+from unmask.decode.settings import Card, Settings
 from unmask.decode.window import Window
 
 
 @dataclass(frozen=True)
 class Dual:
-    """``first_only``: a refresh decides on the block's first position alone (the reference's rule
+    """``alone``: a refresh decides on the block's first position alone (the reference's rule
     for shifted models)."""
 
-    first_only: bool
+    alone: bool
     stored = True
 
     def plan(self, canvas: Canvas, window: Window, memory: Memory) -> tuple[Plan, Memory]:
@@ -27,14 +27,15 @@ class Dual:
         del canvas
         start, stop, reach = window.frontier[0], window.stop, window.reach
         if memory != (start, reach):
-            ask = window.eligible[:1] if self.first_only else window.eligible
+            ask = window.eligible[:1] if self.alone else window.eligible
             return Plan((0, reach), (), ask), (start, reach)
         return Plan((start, stop), ((0, start), (stop, reach)), window.eligible), memory
 
 
-USES = ()
+OPTIONS = ()
 
 
-def build(settings: Settings) -> CachePolicy:
+def build(settings: Settings, card: Card) -> CachePolicy:
     """The policy."""
-    return Dual(first_only=settings.shifted and settings.compat == "reference")
+    settings.fit("cache", card, fits=card.span is None)
+    return Dual(alone=settings.reference and card.logit_shift > 0)

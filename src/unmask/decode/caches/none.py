@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from unmask.canvas.canvas import Canvas
 from unmask.decode.plan import CachePolicy, Memory, Plan
-from unmask.decode.settings import Settings
+from unmask.decode.settings import Card, Settings
 from unmask.decode.window import Window
 
 
@@ -14,7 +14,7 @@ from unmask.decode.window import Window
 class NoCache:
     """Nothing is stored."""
 
-    stored = False
+    stored, alone = False, False
 
     def plan(self, canvas: Canvas, window: Window, memory: Memory) -> tuple[Plan, Memory]:
         """Everything in reach."""
@@ -22,10 +22,10 @@ class NoCache:
         return Plan((0, window.reach), (), window.eligible), memory
 
 
-USES = ()
+OPTIONS = ()
 
 
-def build(settings: Settings) -> CachePolicy:
-    """The policy; no setting has a meaning here."""
-    del settings
+def build(settings: Settings, card: Card) -> CachePolicy:
+    """The policy."""
+    settings.fit("cache", card, fits=not card.causal)
     return NoCache()

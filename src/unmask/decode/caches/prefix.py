@@ -10,16 +10,16 @@ from dataclasses import dataclass
 
 from unmask.canvas.canvas import Canvas
 from unmask.decode.plan import CachePolicy, Memory, Plan
-from unmask.decode.settings import Settings
+from unmask.decode.settings import Card, Settings
 from unmask.decode.window import Window
 
 
 @dataclass(frozen=True)
 class Prefix:
-    """``first_only``: a refresh decides on the block's first position alone (the reference's rule
+    """``alone``: a refresh decides on the block's first position alone (the reference's rule
     for shifted models)."""
 
-    first_only: bool
+    alone: bool
     stored = True
 
     def plan(self, canvas: Canvas, window: Window, memory: Memory) -> tuple[Plan, Memory]:
@@ -27,14 +27,15 @@ class Prefix:
         del canvas
         start = window.frontier[0]
         if memory != (start,):
-            ask = window.eligible[:1] if self.first_only else window.eligible
+            ask = window.eligible[:1] if self.alone else window.eligible
             return Plan((0, window.reach), (), ask), (start,)
         return Plan((start, window.reach), ((0, start),), window.eligible), memory
 
 
-USES = ()
+OPTIONS = ()
 
 
-def build(settings: Settings) -> CachePolicy:
+def build(settings: Settings, card: Card) -> CachePolicy:
     """The policy."""
-    return Prefix(first_only=settings.shifted and settings.compat == "reference")
+    settings.fit("cache", card, fits=card.span is None)
+    return Prefix(alone=settings.reference and card.logit_shift > 0)

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from unmask.canvas.canvas import Canvas
-from unmask.decode.plan import CachePolicy, Memory, Plan
-from unmask.decode.settings import Settings, delay_and_refresh
+from unmask.decode.plan import REFRESH, CachePolicy, Memory, Plan
+from unmask.decode.settings import Card, Option, Settings
 from unmask.decode.window import Window
 
 
@@ -29,7 +29,7 @@ class Sliding:
 
     delay: int
     refresh: int | None
-    stored = True
+    stored, alone = True, False
 
     def plan(self, canvas: Canvas, window: Window, memory: Memory) -> tuple[Plan, Memory]:
         """Memory: how far keys are stored, and where the padding began.
@@ -51,10 +51,11 @@ class Sliding:
         return Plan((first, stop), ((0, first), (stop, reach)), window.eligible), after
 
 
-USES = ("delay", "refresh")
+DELAY = Option("delay", int, 0, "forwards more that a written token is fed")
+OPTIONS = (DELAY, REFRESH)
 
 
-def build(settings: Settings) -> CachePolicy:
-    """From ``delay`` (default 0) and ``refresh`` (default None)."""
-    delay, refresh = delay_and_refresh(settings, 0)
-    return Sliding(delay, refresh)
+def build(settings: Settings, card: Card) -> CachePolicy:
+    """The policy."""
+    settings.fit("cache", card, fits=card.span is None)
+    return Sliding(settings[DELAY], settings[REFRESH])

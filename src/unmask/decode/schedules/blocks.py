@@ -11,8 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from unmask.canvas.canvas import Canvas
-from unmask.decode.settings import Settings
-from unmask.decode.window import Schedule, Window, beyond, window_of
+from unmask.decode.settings import Card, Settings
+from unmask.decode.window import BLOCK_LENGTH, HORIZON, Schedule, Window, sight_of, window_of
 
 
 @dataclass(frozen=True)
@@ -20,11 +20,11 @@ class Blocks:
     """Blocks of ``length`` positions counted from the end of the prompt, or from the start of the
     model's block of ``span`` that they lie in.
 
-    ``horizon``: how many blocks of masks behind the open one are fed; None: all.
+    ``sight``: how many positions behind the open block are fed; None: all.
     """
 
     length: int
-    horizon: int | None
+    sight: int | None
     span: int | None = None
     ahead = False
 
@@ -37,13 +37,13 @@ class Blocks:
             end = min(base + self.span, end)
         start = base + (first - base) // self.length * self.length
         stop = min(start + self.length, end)
-        unseen = beyond(canvas, stop, self.length, self.horizon)
-        return window_of(canvas, (max(start, prompt), stop), stop, unseen)
+        return window_of(canvas, (max(start, prompt), stop), self.sight)
 
 
-USES = ("horizon",)
+OPTIONS = (BLOCK_LENGTH, HORIZON)
 
 
-def build(settings: Settings) -> Schedule:
-    """From ``block_length``, ``horizon`` and the model's span."""
-    return Blocks(settings.block_length, settings.horizon, settings.span)
+def build(settings: Settings, card: Card) -> Schedule:
+    """The schedule, on the grid of the model's blocks if it has one."""
+    settings.fit("schedule", card, fits=not card.causal)
+    return Blocks(settings[BLOCK_LENGTH], sight_of(settings, card), card.span)

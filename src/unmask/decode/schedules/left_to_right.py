@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from unmask.canvas.canvas import Canvas
-from unmask.decode.settings import Settings
+from unmask.decode.settings import Card, Settings
 from unmask.decode.window import Schedule, Window, window_of
 
 
@@ -13,18 +13,18 @@ from unmask.decode.window import Schedule, Window, window_of
 class LeftToRight:
     """Blocks of one."""
 
-    ahead = False
+    ahead, length = False, 1
 
     def __call__(self, canvas: Canvas) -> Window:
         """The first open position."""
         first = int(canvas.open[0])
-        return window_of(canvas, (first, first + 1), first + 1)
+        return window_of(canvas, (first, first + 1))
 
 
-USES = ()
+OPTIONS = ()
 
 
-def build(settings: Settings) -> Schedule:
-    """The schedule; no setting has a meaning here."""
-    del settings
+def build(settings: Settings, card: Card) -> Schedule:
+    """The schedule, for any model."""
+    del settings, card
     return LeftToRight()

@@ -11,8 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from unmask.canvas.canvas import MASKED, Canvas
-from unmask.decode.settings import Settings, in_range
-from unmask.decode.window import Schedule, Window, beyond, window_of
+from unmask.decode.settings import Card, Option, Settings
+from unmask.decode.window import BLOCK_LENGTH, HORIZON, Schedule, Window, sight_of, window_of
 
 ROUNDING = 1e-9
 
@@ -21,12 +21,12 @@ ROUNDING = 1e-9
 class Pipelined:
     """Blocks of ``length`` positions; the next one enters at ``share`` of the last one's tokens.
 
-    ``horizon``: how many blocks of masks behind the last open one are fed; None: all.
+    ``sight``: how many positions behind the last open block are fed; None: all.
     """
 
     length: int
     share: float
-    horizon: int | None
+    sight: int | None
     ahead = True
 
     def __call__(self, canvas: Canvas) -> Window:
@@ -37,24 +37,25 @@ class Pipelined:
         """
         first, length = canvas.prompt_length, self.length
         start = first + (int(canvas.open[0]) - first) // length * length
-        stop, text = start, len(canvas) if canvas.padding is None else canvas.padding
-        while stop < text:
-            births = canvas.born_L[stop : stop + length].tolist()
-            stop += len(births)
+        edges, text = [start], len(canvas) if canvas.padding is None else canvas.padding
+        while edges[-1] < text:
+            births = canvas.born_L[edges[-1] : edges[-1] + length].tolist()
+            edges.append(edges[-1] + len(births))
             masked, asked = births.count(MASKED), len(births) - births.count(0)
             # Fixed text, born at 0, is nobody's progress.
             if masked and asked - masked < self.share * asked - ROUNDING:
                 break
-        unseen = beyond(canvas, stop, length, self.horizon)
-        return window_of(canvas, (start, min(start + length, len(canvas))), stop, unseen)
+        return window_of(canvas, tuple(edges), self.sight)
 
 
-USES = ("horizon", "block_add_threshold")
+SHARE = Option(
+    "block_add_threshold", float, 0.1, "share of a block after which the next one enters",
+    high=1, above=True,
+)  # fmt: skip
+OPTIONS = (BLOCK_LENGTH, SHARE, HORIZON)
 
 
-def build(settings: Settings) -> Schedule:
-    """From ``block_length``, ``block_add_threshold`` (default 0.1, d3LLM's) and ``horizon``."""
-    share = 0.1 if settings.block_add_threshold is None else settings.block_add_threshold
-    hint = "a share of a block above 0 and up to 1, say 0.1"
-    share = in_range("block_add_threshold", share, 0, 1, hint, above=True)
-    return Pipelined(settings.block_length, share, settings.horizon)
+def build(settings: Settings, card: Card) -> Schedule:
+    """The schedule; the share's default is d3LLM's."""
+    settings.fit("schedule", card, fits=not card.causal)
+    return Pipelined(settings[BLOCK_LENGTH], settings[SHARE], sight_of(settings, card))

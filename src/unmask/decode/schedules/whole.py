@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from unmask.canvas.canvas import Canvas
-from unmask.decode.settings import Settings
+from unmask.decode.settings import Card, Settings
 from unmask.decode.window import Schedule, Window, window_of
 
 
@@ -13,17 +13,17 @@ from unmask.decode.window import Schedule, Window, window_of
 class Whole:
     """One block: the answer."""
 
-    ahead = False
+    ahead, length = False, None
 
     def __call__(self, canvas: Canvas) -> Window:
         """The answer region."""
-        return window_of(canvas, (canvas.prompt_length, len(canvas)), len(canvas))
+        return window_of(canvas, (canvas.prompt_length, len(canvas)))
 
 
-USES = ()
+OPTIONS = ()
 
 
-def build(settings: Settings) -> Schedule:
-    """The schedule; no setting has a meaning here."""
-    del settings
+def build(settings: Settings, card: Card) -> Schedule:
+    """The schedule."""
+    settings.fit("schedule", card, fits=not card.causal)
     return Whole()

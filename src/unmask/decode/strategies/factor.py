@@ -8,14 +8,13 @@ last candidate commits all of them.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from unmask.decode.proposal import Proposal
-from unmask.decode.settings import Settings, in_range
+from unmask.decode.settings import Card, Option, Settings
 from unmask.decode.slate import Slate, Strategy, at_least_best, ranks
 
 
@@ -41,11 +40,11 @@ class Factor:
         return at_least_best(rank_BA < first_B[:, None], proposal.confidence_BA, slate)
 
 
-USES = ("factor",)
+FACTOR = Option("factor", float, 1.0, "risk that is taken", above=True, implies=True)
+OPTIONS = (FACTOR,)
 
 
-def build(settings: Settings) -> Strategy:
-    """From ``factor`` (default 1)."""
-    factor = 1.0 if settings.factor is None else settings.factor
-    factor = in_range("factor", factor, 0, math.inf, "a number above 0, say 1.0", above=True)
-    return Factor(factor, reference=settings.compat == "reference")
+def build(settings: Settings, card: Card) -> Strategy:
+    """The strategy, for any model."""
+    del card
+    return Factor(settings[FACTOR], reference=settings.reference)

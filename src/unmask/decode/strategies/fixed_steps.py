@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from unmask.decode.proposal import Proposal
-from unmask.decode.settings import Settings
-from unmask.decode.slate import Slate, Strategy, quota, take
+from unmask.decode.settings import Card, Settings
+from unmask.decode.slate import STEPS, Slate, Strategy, quota, steps_per_block, take
 from unmask.errors import InputError
 
 
@@ -49,16 +49,16 @@ class DreamSchedule:
         return accept_BA & (due_B > 0)[:, None]
 
 
-USES = ("steps",)
+OPTIONS = (replace(STEPS, implies=True),)
 
 
-def build(settings: Settings) -> Strategy:
-    """From ``steps``, the forwards of the whole answer (default: one per token)."""
-    if settings.compat == "reference" and settings.shifted and settings.cached:
-        if (settings.steps or 0) > settings.max_new_tokens:
-            raise InputError(
-                f"steps={settings.steps} is not allowed; the reference's schedule takes at most "
-                f"one step a token, here {settings.max_new_tokens}"
-            )
-        return DreamSchedule(settings.steps_per_block())
-    return FixedSteps(settings.steps_per_block())
+def build(settings: Settings, card: Card) -> Strategy:
+    """One token a forward where no steps are given; the reference's own schedule to replay it."""
+    steps, most = settings[STEPS], settings.max_new_tokens
+    if not (settings.reference and card.logit_shift and settings.alone):
+        return FixedSteps(steps_per_block(settings))
+    if (steps or 0) > most:
+        message = f"steps={steps} is not allowed: the reference takes at most one step a token"
+        hint = f"give at most {most}"
+        raise InputError(message, field=STEPS.name, given=steps, hint=hint)
+    return DreamSchedule(steps_per_block(settings))

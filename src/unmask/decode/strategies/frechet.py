@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from unmask.decode.proposal import Proposal
-from unmask.decode.settings import Settings, in_range
+from unmask.decode.settings import Card, Option, Settings
 from unmask.decode.slate import Slate, Strategy, at_least_best
 
 
@@ -35,10 +35,11 @@ class Frechet:
         return at_least_best(accept_BA, proposal.confidence_BA, slate)
 
 
-USES = ("delta",)
+DELTA = Option("delta", float, 0.25, "margin that the bound has to leave", high=1, implies=True)
+OPTIONS = (DELTA,)
 
 
-def build(settings: Settings) -> Strategy:
-    """From ``delta`` (default 0.25, the paper's)."""
-    delta = 0.25 if settings.delta is None else settings.delta
-    return Frechet(in_range("delta", delta, 0, 1, "a margin between 0 and 1, say 0.25"))
+def build(settings: Settings, card: Card) -> Strategy:
+    """The strategy, for any model; the default is the paper's."""
+    del card
+    return Frechet(settings[DELTA])

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from unmask.decode.proposal import Proposal
-from unmask.decode.settings import Settings, in_range
+from unmask.decode.settings import Card, Option, Settings
 from unmask.decode.slate import Slate, Strategy, at_least_best
 
 
@@ -28,17 +27,15 @@ class LowEntropy:
         score_BA = -proposal.entropy_BA
         if not self.reference:
             return at_least_best(score_BA > -self.threshold, score_BA, slate)
-        anywhere = slate._replace(must_BA=slate.open_BA)
+        anywhere = slate._replace(block_BA=slate.block_BA.clamp(max=0))
         accept_BA = at_least_best(score_BA >= -self.threshold, score_BA, anywhere)
         return at_least_best(accept_BA, score_BA, slate)
 
 
-USES = ("threshold",)
+THRESHOLD = Option("threshold", float, 0.45, "most entropy of a token, in nats")
+OPTIONS = (THRESHOLD,)
 
 
-def build(settings: Settings) -> Strategy:
-    """From ``threshold``, nats (default 0.45, dParallel's for LLaDA)."""
-    threshold = 0.45 if settings.threshold is None else settings.threshold
-    threshold = in_range("threshold", threshold, 0, math.inf, "an entropy in nats, say 0.45")
-    reference = settings.compat == "reference" and not settings.shifted
-    return LowEntropy(threshold, reference=reference)
+def build(settings: Settings, card: Card) -> Strategy:
+    """The strategy, for any model; the default is dParallel's for LLaDA."""
+    return LowEntropy(settings[THRESHOLD], settings.reference and not card.logit_shift)

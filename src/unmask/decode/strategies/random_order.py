@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from unmask.decode.proposal import Proposal
-from unmask.decode.settings import Settings
-from unmask.decode.slate import Slate, Strategy, quota, take
+from unmask.decode.settings import Card, Settings
+from unmask.decode.slate import STEPS, Slate, Strategy, quota, steps_per_block, take
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,10 @@ class RandomOrder:
         return take(quota(slate, self.steps), slate.noise_BA, slate)
 
 
-USES = ("steps",)
+OPTIONS = (STEPS,)
 
 
-def build(settings: Settings) -> Strategy:
-    """From ``steps``, the forwards of the whole answer (default: one per token)."""
-    return RandomOrder(settings.steps_per_block())
+def build(settings: Settings, card: Card) -> Strategy:
+    """One token a forward where no steps are given."""
+    del card
+    return RandomOrder(steps_per_block(settings))

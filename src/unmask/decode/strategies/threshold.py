@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from unmask.decode.proposal import Proposal
-from unmask.decode.settings import Settings, in_range
+from unmask.decode.settings import Card, Option, Settings
 from unmask.decode.slate import Slate, Strategy, at_least_best
 
 
@@ -24,10 +24,11 @@ class Threshold:
         return at_least_best(score >= self.threshold, score, slate)
 
 
-USES = ("threshold",)
+THRESHOLD = Option("threshold", float, 0.9, "least confidence, a probability", high=1, implies=True)
+OPTIONS = (THRESHOLD,)
 
 
-def build(settings: Settings) -> Strategy:
-    """From ``threshold``, a probability (default 0.9)."""
-    threshold = 0.9 if settings.threshold is None else settings.threshold
-    return Threshold(in_range("threshold", threshold, 0, 1, "a probability, say 0.9"))
+def build(settings: Settings, card: Card) -> Strategy:
+    """The strategy, for any model."""
+    del card
+    return Threshold(settings[THRESHOLD])

@@ -63,7 +63,7 @@ def panels(tables: Sequence[Table], figure: str) -> list[Panel]:
         InputError: there is no such figure.
     """
     if figure not in FIGURES:
-        raise InputError(unknown("figure", figure, list(FIGURES)))
+        raise unknown("figure", figure, list(FIGURES))
     found = []
     for table in tables:
         bars, late = [], []

@@ -92,7 +92,7 @@ def find(name: str) -> Theme:
         InputError: there is none.
     """
     if name not in THEMES:
-        raise InputError(unknown("theme", name, list(THEMES)))
+        raise unknown("theme", name, list(THEMES))
     return THEMES[name]
 
 
