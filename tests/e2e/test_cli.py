@@ -257,7 +257,7 @@ def test_a_harvest_goes_on_where_it_was_and_tells_what_it_came_to(tmp_path):
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["samples"] == 4
     before = {path.name: path.read_bytes() for path in (tmp_path / "h").iterdir()}
-    assert len(before) == 3
+    assert len(before.keys() - {".lock"}) == 3
     again = unmask(*command, "--count", 4)
     assert again.stdout == done.stdout
     assert {path.name: path.read_bytes() for path in (tmp_path / "h").iterdir()} == before
