@@ -84,3 +84,16 @@ def test_the_table_of_all_decoders(page):
             assert line in text
             found += 1
     assert found == (9 if page == "README.md" else 5)
+
+
+def test_the_table_of_machines():
+    page = (RESULTS.parent / "machines.md").read_text()
+    rows = list(records("levels.jsonl"))
+    for row in rows:
+        line = (
+            f"| `{row['model']}` | `{row['preset']}` | {row['same_tokens']:.1%} | "
+            f"{row['same_tokens_and_forwards']:.1%} | {row['right']:.1%}, "
+            f"{row['right_widest']:.1%} | {row['logits_apart']:.0e} |"
+        )
+        assert line in page
+    assert sum(row["stories"] for row in rows) == 1500
