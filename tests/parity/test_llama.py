@@ -36,8 +36,9 @@ def saved(theirs, folder, **changes):
     return load(folder, "cpu")
 
 
-def test_causal(theirs, tmp_path):
-    ours = saved(theirs, tmp_path)
+@pytest.mark.parametrize("changes", [{}, {"head_dim": None}], ids=["", "head_dim"])
+def test_causal(theirs, tmp_path, changes):
+    ours = saved(theirs, tmp_path, **changes)
     with torch.no_grad():
         raw = theirs(torch.tensor([IDS])).logits[0]
     found = ours.logits(IDS)  # row i is about token i

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import warnings
 from copy import deepcopy
 
@@ -14,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from commands import unmask
-from unmask import InputError
+from unmask import InputError, load
 from unmask.distill.adapter import FILE, SETTINGS, read
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # what peft says of these kinds
@@ -59,8 +60,7 @@ def trained(base, settings):
 
 def adapter_of(base, folder, **settings):
     how = {"r": 4, "lora_alpha": 8, "target_modules": TARGETS, **settings}
-    # With a head among the targets peft also writes the weights that it did not train.
-    trained(base, peft.LoraConfig(**how)).save_pretrained(folder, save_embedding_layers=False)
+    trained(base, peft.LoraConfig(**how)).save_pretrained(folder)
     return folder
 
 
@@ -107,6 +107,29 @@ def test_the_sum_is_that_of_peft(base, tmp_path, kind):
     assert any((ours[name] - plain[name]).abs().max() > 1e-2 for name in ours)
     for name, tensor in ours.items():
         torch.testing.assert_close(tensor, theirs[name], rtol=1e-5, atol=1e-6)
+
+
+def test_the_head_that_peft_stores_with_its_adapter_has_to_be_the_model_s(base, tmp_path):
+    path = adapter_of(base, tmp_path, target_modules=["lm_head"]) / FILE
+    tensors = load_file(path)
+    tensors["base_model.model.lm_head.base_layer.weight"][-1, -1] += 1e-3
+    save_file(tensors, path)
+    with pytest.raises(InputError, match=r"lm_head\.weight comes with the adapter and differs"):
+        read(tmp_path, base)
+
+
+def test_a_tied_head_without_its_embedding_keeps_its_name(base, tmp_path):
+    tied = tmp_path / "tied"
+    shutil.copytree(base, tied)
+    config = json.loads((tied / "config.json").read_text())
+    (tied / "config.json").write_text(json.dumps({**config, "tie_word_embeddings": True}))
+    plain = load_file(tied / "model.safetensors")
+    del plain["model.embed_tokens.weight"]
+    save_file(plain, tied / "model.safetensors")
+    found = merged(tied, adapter_of(base, tmp_path / "adapter"), tmp_path / "out")
+    assert found.keys() == plain.keys()
+    assert torch.equal(found["lm_head.weight"], plain["lm_head.weight"])
+    load(tmp_path / "out")
 
 
 @pytest.mark.parametrize("init", ["pissa", "olora"])

@@ -319,7 +319,8 @@ def test_another_question_has_another_key(model, stories):
     ("field", "value"),
     [
         ("right", float("nan")), ("right", 1.5), ("right", -0.1), ("tokens", -1),
-        ("tokens", True), ("seconds", float("inf")), ("forwards", -3), ("index", -1),
+        ("tokens", 10**400), ("tokens", True), ("seconds", float("inf")), ("forwards", -3),
+        ("index", -1),
     ],
 )  # fmt: skip
 def test_a_record_with_a_figure_that_cannot_be_is_none(field, value, tmp_path):

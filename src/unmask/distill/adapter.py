@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from peft import LoraConfig
 from peft.tuners.tuners_utils import check_target_module_exists
 from safetensors import SafetensorError
@@ -21,7 +22,7 @@ from torch import Tensor
 
 from unmask.errors import InputError
 from unmask.files import read_object, reason_of
-from unmask.models import loading
+from unmask.models import loading, stored, weights
 
 PREFIX = "base_model.model."
 FILE, SETTINGS = "adapter_model.safetensors", "adapter_config.json"
@@ -81,7 +82,7 @@ def read(folder: Path, base: Path) -> dict[str, Update]:
         targeted = _targets(settings)
         ranks = _by_module(settings, "r", "rank_pattern")
         alphas = _by_module(settings, "lora_alpha", "alpha_pattern")
-        for ours, (up, down) in _pairs(folder / FILE, names).items():
+        for ours, (up, down) in _pairs(folder / FILE, names, base).items():
             theirs = names[ours]
             _expect(theirs, up, down, targeted=targeted(theirs))
             if up is not None and down is not None:
@@ -156,7 +157,9 @@ def _number(name: str, value: Any, *, whole: bool) -> float:
     return float(value)
 
 
-def _pairs(path: Path, names: Mapping[str, str]) -> dict[str, tuple[Tensor | None, Tensor | None]]:
+def _pairs(
+    path: Path, names: Mapping[str, str], base: Path
+) -> dict[str, tuple[Tensor | None, Tensor | None]]:
     """Up and down of every matrix in ``names``, where there are any; nothing else may be there."""
     if not path.is_file():
         raise InputError(
@@ -170,11 +173,28 @@ def _pairs(path: Path, names: Mapping[str, str]) -> dict[str, tuple[Tensor | Non
     for ours, theirs in names.items():
         up, down = (tensors.pop(f"{PREFIX}{theirs}.lora_{side}.weight", None) for side in "BA")
         pairs[ours] = (up, down)
+        copy = tensors.pop(f"{PREFIX}{theirs}.base_layer.weight", None)
+        if copy is not None:
+            _check_copy(f"{theirs}.weight", copy, base)
     if tensors:
         raise InputError(
             f"tensor {min(tensors)} of {path.name} is of no module of this model that can be merged"
         )
     return pairs
+
+
+def _check_copy(name: str, copy: Tensor, base: Path) -> None:
+    """With an adapter of the head peft stores the head as well, and would merge into that one."""
+    path = stored.files_of(weights.shards(base)).get(name)
+    own = copy.new_empty(0)
+    if path is not None:
+        with stored.opened(path) as file:
+            own = file.get_tensor(name)
+    if not torch.equal(own.float(), copy.float()):
+        raise InputError(
+            f"{name} comes with the adapter and differs from that of {base}; give the model that "
+            "it was trained on"
+        )
 
 
 def _expect(name: str, up: Tensor | None, down: Tensor | None, *, targeted: bool) -> None:

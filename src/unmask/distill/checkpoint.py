@@ -19,7 +19,7 @@ from unmask.distill.sharding import weights_of
 from unmask.distill.shards import mark_of
 from unmask.errors import InputError
 from unmask.files import FAULTS, LOCK, claim, read_object, reason_of, write_whole
-from unmask.models import loading, weights
+from unmask.models import loading, stored, weights
 from unmask.models.blocks import Transformer
 
 SETTINGS, LOG = "run.json", "log.jsonl"
@@ -182,6 +182,7 @@ def export(
     """
     config = loading.read_config(base / "config.json")
     names = loading.family_of(config).weight_names(config)
+    names = stored.needed(model.body, names, stored.files_of(weights.shards(base)))
     kinds = weights.dtypes_of(base)
     tensors = weights_of(model)
     if not owner:

@@ -6,7 +6,6 @@ Every figure, table and plot is computed from these lines and nothing else.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -99,6 +98,8 @@ COUNTS = (
     "cached_forwards", "fed_positions", "latency", "seconds",
 )  # fmt: skip
 """Fields that are never negative, and numbers."""
+MOST = 10**15
+"""Of any of them; their sums have to be numbers, too."""
 NAMES = tuple(field.name for field in fields(Record))
 KINDS: dict[str, tuple[type, ...]] = {
     "str": (str,),
@@ -166,7 +167,7 @@ def of_row(row: Mapping[str, Any], where: str) -> Record:
     found = Record(**row)
     for name in COUNTS:
         value = getattr(found, name)
-        if not (math.isfinite(value) and value >= 0):
+        if not 0 <= value <= MOST:  # nor is NaN
             raise InputError(
                 f"{where} is no record of unmask eval: {name}={value} is no count, score or time"
             )

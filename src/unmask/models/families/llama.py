@@ -40,7 +40,7 @@ def body(config: Mapping[str, Any]) -> Body:
         norm_eps=number(config, "rms_norm_eps"),
         tied=flag(config, "tie_word_embeddings"),
     )
-    if config.get("head_dim", found.head_width) != found.head_width:
+    if config.get("head_dim") not in (None, found.head_width):
         raise CheckpointError(
             f"config.json: head_dim={config['head_dim']!r}, only hidden_size / "
             f"num_attention_heads = {found.head_width} is supported"
