@@ -9,6 +9,9 @@ from types import ModuleType
 
 from unmask.errors import InputError
 
+SHOWN = 80
+"""Characters of an unknown name."""
+
 
 def names(package: str) -> list[str]:
     """Names of the variants in ``package`` (a dotted path), sorted."""
@@ -30,6 +33,10 @@ def find(package: str, name: str, field: str) -> ModuleType:
 
 def unknown(field: str, given: object, known: list[str]) -> str:
     """One sentence about a name that is not in ``known``."""
-    near = difflib.get_close_matches(str(given), known, n=1)
+    shown = repr(given)
+    if len(shown) > SHOWN:  # nobody meant a name that long, and nobody reads it
+        shown, near = shown[: SHOWN - 3] + "...", []
+    else:
+        near = difflib.get_close_matches(str(given), known, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f"{field}={given!r} is not known; choose one of {', '.join(known)}{hint}"
+    return f"{field}={shown} is not known; choose one of {', '.join(known)}{hint}"
