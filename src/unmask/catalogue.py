@@ -9,6 +9,9 @@ from types import ModuleType
 
 from unmask.errors import InputError
 
+SHOWN = 80
+"""Characters of an unknown name."""
+
 
 def names(package: str) -> list[str]:
     """Names of the variants in ``package`` (a dotted path), sorted."""
@@ -30,7 +33,11 @@ def find(package: str, name: str, field: str) -> ModuleType:
 
 def unknown(field: str, given: object, known: list[str]) -> InputError:
     """What to raise about a name that is not in ``known``."""
-    near = difflib.get_close_matches(str(given), known, n=1)
+    shown, near = repr(given), []
+    if len(shown) > SHOWN:  # nobody meant a name that long, and nobody reads it
+        shown = shown[: SHOWN - 3] + "..."
+    else:
+        near = difflib.get_close_matches(str(given), known, n=1)
     also = f"; did you mean {near[0]!r}?" if near else ""
     hint = f"choose one of {', '.join(known)}{also}"
-    return InputError(f"{field}={given!r} is not known", field=field, given=given, hint=hint)
+    return InputError(f"{field}={shown} is not known", field=field, given=given, hint=hint)

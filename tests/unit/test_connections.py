@@ -122,6 +122,14 @@ def test_a_second_head_has_to_end_as_well_but_may_be_long_in_coming():
         assert everything(connection).startswith(b"HTTP/1.1 408")
 
 
+def test_a_part_of_a_head_that_came_with_the_request_before_has_to_go_on():
+    asked = HEAD + b"\r\n"
+    with serving(0.1) as server, closing(connected(server, asked + HEAD)) as connection:
+        answers = everything(connection)
+    assert answers.startswith(b"HTTP/1.1 200")
+    assert b"HTTP/1.1 408" in answers
+
+
 @pytest.mark.parametrize("sent", [b"", HEAD, HALF], ids=["nothing", "heads", "bodies"])
 def test_whoever_is_silent_makes_room_for_whoever_asks(monkeypatch, sent):
     monkeypatch.setattr(run, "free_descriptors", lambda: 30)

@@ -13,7 +13,7 @@ from unmask.server.requests import MOST_TURNS
 from unmask.server.settings import ServerSettings
 from unmask.server.unsupported import CHAT as CHAT_TABLE
 from unmask.server.unsupported import COMPLETIONS as TEXT_TABLE
-from unmask.server.unsupported import NO_BIAS
+from unmask.server.unsupported import NO_BIAS, only_known
 
 CHAT, TEXT, CANVAS = "/v1/chat/completions", "/v1/completions", "/v1/canvas"
 USER = {"role": "user", "content": QUESTION}
@@ -180,6 +180,15 @@ def test_ignored_ends_leave_an_answer_of_its_full_length(client, path, preset):
     assert body["choices"][0]["finish_reason"] == "length"
 
 
+def test_every_counted_token_of_an_answer_that_nothing_ended_has_its_probability(client):
+    given = {"max_tokens": 80, "ignore_eos": True, "logprobs": True}
+    whole = asked(client, CHAT, **given)["choices"][0]["logprobs"]["content"]
+    found = [one["choices"][0]["logprobs"] for one in chunks(client, CHAT, **given)]
+    assert len(whole) == 80
+    assert whole[-1]["token"] == "<|end|>"  # or this would show nothing
+    assert [token for one in found if one for token in one["content"]] == whole
+
+
 def test_ignored_ends_and_an_early_stop_contradict_each_other(client):
     error = refused(client, CHAT, {**BODIES[CHAT], "ignore_eos": True, "early_stop": True})
     assert error["param"] == "ignore_eos"
@@ -236,6 +245,11 @@ def test_offsets_of_a_stream_go_on_from_chunk_to_chunk(client):
     found = [one["choices"][0]["logprobs"] for one in chunks(client, TEXT, **given)]
     assert sum(bool(one["text_offset"]) for one in found) > 2
     assert [at for one in found for at in one["text_offset"]] == whole["text_offset"]
+
+
+def test_of_several_unknown_fields_the_first_is_kept_for_the_message():
+    given = {"a": 1, "model": "m", "b": 2, "n": 1, "c": 3}
+    assert only_known(given, {"model", "n"}) == {"a": 1, "model": "m", "n": 1}
 
 
 # Bodies that are meant to hold the server up: every one ends at its first error.
@@ -336,13 +350,14 @@ def test_what_can_be_got_has_a_head(client, path):
     assert client.head(path).status_code == client.get(path).status_code == 200
 
 
-def test_a_page_may_send_the_headers_that_it_asks_to_send(client):
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
+def test_a_page_may_send_the_headers_that_it_asks_to_send(client, method):
     wished = "authorization,content-type,user-agent,x-stainless-lang,x-stainless-retry-count"
     answer = client.options(
         CHAT,
         headers={
             "Origin": "https://a.example",
-            "Access-Control-Request-Method": "POST",
+            "Access-Control-Request-Method": method,
             "Access-Control-Request-Headers": wished,
         },
     )

@@ -83,6 +83,15 @@ def test_a_special_token_has_no_place_in_the_text(byte_level):
     assert [one.offset for one in tokens] == [0, 1, 1]
 
 
+def test_tokens_that_add_no_text_are_told_where_they_count(byte_level):
+    ids = [*byte_level.encode("a", plain=False), 0, 0, 0]
+    answer = SimpleNamespace(written=lambda: (ids, [1.0] * len(ids)))
+    spelling = Spelling(answer, byte_level)
+    assert [one.text for one in spelling.upto("a")] == ["a"]
+    assert [one.text for one in spelling.upto("a", 3)] == ["<|end|>"] * 2
+    assert [one.offset for one in spelling.upto("a", 4)] == [1]
+
+
 def test_a_probability_of_zero_has_a_number(byte_level):
     ids = byte_level.encode("a", plain=False)
     answer = SimpleNamespace(written=lambda: (ids, [0.0]))

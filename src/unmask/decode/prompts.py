@@ -69,10 +69,12 @@ def canvas_of(model: Model, prompt: Prompt, length: int, *, raw: bool) -> Canvas
         check_ids(ids, card)
     if len(ids) + length > card.max_length:
         room = card.max_length - len(ids)
+        infill = isinstance(prompt, Infill)
+        wanted = f"an infill of {length}" if infill else f"max_new_tokens={length}"
+        advice = f"use {'an infill' if infill else 'max_new_tokens'} of at most {room}"
         raise PromptError(
-            f"{len(ids)} prompt tokens and max_new_tokens={length} exceed the {card.max_length} "
-            f"that {card.name} takes; "
-            + (f"use max_new_tokens of at most {room}" if room > 0 else "shorten the prompt")
+            f"{len(ids)} prompt tokens and {wanted} exceed the {card.max_length} "
+            f"that {card.name} takes; {advice if room > 0 else 'shorten the prompt'}"
         )
     return Canvas.start(ids, length, card.mask_id, fixed)
 

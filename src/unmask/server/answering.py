@@ -130,23 +130,25 @@ class Answering:
 
     def _whole(self, answers: Sequence[Answer]) -> Response:
         """All choices. (Many long ones with their tokens take a while to spell.)"""
-        choices = [
-            self._form.choice(
-                answer.index,
-                answer.frontier.text,
-                self._tokens(Spelling(answer, self._service.codec), answer.frontier.text),
-                answer.finish_reason(self._end_ids),
-            )
-            for answer in answers
-        ]
+        choices = []
+        for answer in answers:
+            text, finish = answer.frontier.text, answer.finish_reason(self._end_ids)
+            spelling = Spelling(answer, self._service.codec)
+            tokens = self._tokens(spelling, text, answer.frontier.tokens, finish)
+            choices.append(self._form.choice(answer.index, text, tokens, finish))
         return json_response(self._form.whole(choices, usage(answers, self._prompts)))
 
     def _failure(self, piece: Piece) -> ApiError | None:
         limit = self._service.settings.time_limit
         return failure_of(piece.outcome, limit) if piece.outcome else None
 
-    def _tokens(self, spelling: Spelling, text: str) -> list[Token] | None:
-        return spelling.upto(text) if self._probabilities else None
+    def _tokens(
+        self, spelling: Spelling, text: str, count: int, finish: str | None
+    ) -> list[Token] | None:
+        """Those of ``text``; of an answer that nothing ended, all that are counted."""
+        if not self._probabilities:
+            return None
+        return spelling.upto(text, count if finish == "length" else 0)
 
     def _counted(self, chunk: dict[str, Any], answer: Answer, tokens: int) -> dict[str, Any]:
         return {**chunk, "usage": usage_so_far(answer, tokens)} if self._told.every else chunk
@@ -179,8 +181,8 @@ class Answering:
         def chunk(piece: Piece) -> dict[str, Any]:
             nonlocal text
             text += piece.text
-            tokens = self._tokens(spelling, text)
             finish = answer.finish_reason(self._end_ids) if piece.outcome else None
+            tokens = self._tokens(spelling, text, piece.tokens, finish)
             told = self._form.chunk(answer.index, piece.text, tokens, finish)
             return self._counted(told, answer, piece.tokens)
 

@@ -61,7 +61,7 @@ def _add_layers(app: FastAPI, service: Service) -> None:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=list(settings.cors),
-            allow_methods=["GET", "POST"],
+            allow_methods=["GET", "HEAD", "POST"],
             allow_headers=["*"],  # what a page asks for is echoed; SDKs send headers of their own
             expose_headers=["Retry-After"],
         )

@@ -114,7 +114,8 @@ class Connection(H11Protocol):
         self.transport.close()
 
     def _look(self, *, begun: bool) -> None:
-        """Where are we? ``begun``: the seconds of a head are running."""
+        """Where are we? ``begun``: the seconds of a head are running; they also are if a part of it
+        came together with the request before."""
         theirs = self.conn.their_state
         if self.transport.is_closing() or theirs not in (h11.IDLE, h11.SEND_BODY):
             self._leave()
@@ -122,7 +123,7 @@ class Connection(H11Protocol):
         self._lobby.waiting.setdefault(self)
         if theirs is h11.SEND_BODY:  # a body has seconds of its own
             self._stop()
-        elif begun and self._timer is None:
+        elif self._timer is None and (begun or self.conn.trailing_data[0]):
             self._timer = self.loop.call_later(self._lobby.seconds, self._late)
 
     def _late(self) -> None:

@@ -34,8 +34,9 @@ class Spelling:
         self._done = self._offset = 0
         self._characters = codecs.getincrementaldecoder("utf-8")("replace")
 
-    def upto(self, text: str) -> list[Token]:
-        """Those that were not told yet of the tokens that make up ``text``.
+    def upto(self, text: str, least: int = 0) -> list[Token]:
+        """Those that were not told yet of the tokens that make up ``text``, and of the first
+        ``least``, whether they add text or not.
 
         Only for text that was given out already: its tokens do not change any more.
         """
@@ -47,6 +48,7 @@ class Spelling:
                 high = middle
             else:
                 low = middle + 1
+        low = max(low, least)
         found = [self._token(ids[at], sure[at], at) for at in range(self._done, low)]
         self._done = max(self._done, low)
         return found

@@ -126,6 +126,7 @@ COMPLETIONS: dict[str, Unsupported] = {
     **COMMON,
     "echo": Unsupported((False,), "the prompt is not scored; put it before the text yourself"),
     "add_special_tokens": Unsupported((True,), "give the prompt as token ids"),
+    "chat_template_kwargs": Unsupported(({},), "a text goes through no template"),
     "prompt_embeds": Unsupported((), "give the prompt as text or token ids"),
 }
 MESSAGE: dict[str, Unsupported] = {
@@ -159,7 +160,7 @@ def only_known(
             _check_neutral(name, value, table[name])
         elif name in known or all_known:
             found[name] = value
-            all_known = name in known
+            all_known = all_known and name in known
     return found
 
 

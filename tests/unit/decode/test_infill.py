@@ -158,7 +158,10 @@ def test_a_full_canvas_is_an_error():
         (Infill([4, "a"], 1, prompt=[3]), "token id 'a' is outside"),
         (Infill("text", 1, prompt=[3]), "fake has no tokenizer files"),
         (Infill([4], 1, prompt="text"), "fake has no tokenizer files"),
-        (Infill([4], 30, prompt=[3]), "1 prompt tokens and max_new_tokens=31 exceed the 24"),
+        (
+            Infill([4], 30, prompt=[3]),
+            "an infill of 31 exceed the 24 that .* takes; use an infill of at most 23",
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
