@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from copy import deepcopy
 from dataclasses import replace
 
@@ -16,6 +17,9 @@ import unmask
 from checkpoints import GOLDEN
 from unmask import Model
 
+# Children of a shell without job control are deaf to SIGINT, and so would be what the tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 torch.set_num_threads(1)
 slow_is_fine = (HealthCheck.too_slow,)
 settings.register_profile("dev", max_examples=30, deadline=None, suppress_health_check=slow_is_fine)

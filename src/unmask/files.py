@@ -6,7 +6,7 @@ import fcntl
 import json
 import os
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BufferedRandom
 from pathlib import Path
@@ -56,9 +56,9 @@ def growing(path: Path) -> Iterator[BufferedRandom]:
         yield file
 
 
-def claim(folder: Path, owner: object) -> None:
-    """Let no other run write to ``folder`` for as long as ``owner`` lives. A file beside what is
-    written is locked, for that itself may be replaced.
+def claim(folder: Path, owner: object) -> Callable[[], object]:
+    """Let no other run write to ``folder`` until the result is called or ``owner`` dies. A file
+    beside what is written is locked, for that itself may be replaced.
 
     Raises:
         InputError: the folder cannot be written, or another run does.
@@ -67,8 +67,9 @@ def claim(folder: Path, owner: object) -> None:
         lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
         raise InputError(f"{folder} cannot be written: {reason_of(error)}") from None
-    weakref.finalize(owner, os.close, lock)
+    release = weakref.finalize(owner, os.close, lock)
     _lock(lock, folder, "folder")
+    return release
 
 
 def _lock(file: int, path: Path, kind: str) -> None:

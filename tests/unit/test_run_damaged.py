@@ -7,6 +7,7 @@ import json
 import logging
 import random
 import shutil
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -46,9 +47,10 @@ def run(out, steps=6, stop=None):
     folder = RunFolder(out, RUN, tell=told.append)
     tools = (Accelerator(cpu=True), folder, None)
     how, data = train.Run(RECIPE, steps, 0, 4, 2), train.Data(list(texts(model.card)))
-    for line in train.train(model.denoiser, None, data, how, tools):
-        if line["step"] == stop:
-            break
+    with closing(folder):
+        for line in train.train(model.denoiser, None, data, how, tools):
+            if line["step"] == stop:
+                break
     return told
 
 

@@ -42,7 +42,7 @@ class RunFolder:
         tell: Tell = NOTES.warning,
     ) -> None:
         """Open or begin ``folder``; ``settings`` are all that the losses depend on. Of several
-        processes one is the ``owner``: it writes, and for as long as this lives no other run does.
+        processes one is the ``owner``: it writes, and until ``close`` no other run does.
         ``tell`` is told what was damaged.
 
         Raises:
@@ -52,6 +52,7 @@ class RunFolder:
         self._tell: Tell = tell if owner else lambda _: None
         self._settings = json.loads(json.dumps(settings))
         self._run = mark_of(self._settings)
+        self._release: Callable[[], object] = lambda: None
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._open()
@@ -67,7 +68,7 @@ class RunFolder:
         if begun and not path.exists() and not saves.is_of(self.folder, self._run):
             raise InputError(f"{self.folder} holds something else; give a new folder")
         if self.owner:
-            claim(self.folder, self)
+            self._release = claim(self.folder, self)
         if path.exists() and self._known(path) == self._settings:
             return
         if begun or path.exists():
@@ -76,6 +77,10 @@ class RunFolder:
             self._tell(f"{path} was damaged and is written anew: the saves are of this run")
         if self.owner:
             write_whole(path, json.dumps(self._settings, indent=2).encode() + b"\n")
+
+    def close(self) -> None:
+        """Let other runs write here, though somebody may hold on to this: a kept traceback, say."""
+        self._release()
 
     def _known(self, path: Path) -> object:
         try:

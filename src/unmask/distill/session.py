@@ -95,6 +95,7 @@ class Session:
                 "--micro-batch or give --recompute, the run goes on from its last save"
             ) from None
         finally:
+            self.folder.close()
             self.accelerator.end_training()
 
     @property
