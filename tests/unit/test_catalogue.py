@@ -43,7 +43,7 @@ def test_an_unknown_name_is_told_with_the_known_ones_and_the_nearest():
 
 
 def test_a_name_without_end_is_told_in_part():
-    told = catalogue.unknown("cache", "prefix" * 100_000, ["prefix"])
+    told = str(catalogue.unknown("cache", "prefix" * 100_000, ["prefix"]))
     assert told.startswith("cache='prefixprefix")
     assert len(told) < 200
 

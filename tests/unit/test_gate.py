@@ -69,7 +69,9 @@ def asked_for(extra):
 def test_the_first_command_brings_no_tools_of_developers():
     first, second = re.findall(r"^(?:python3|\.venv/bin/pip) .*$", README, re.MULTILINE)[:2]
     assert '-r pins/cpu.txt && .venv/bin/pip install -c pins/packages.txt -e ".[serve]"' in first
-    assert second == ('.venv/bin/pip install -c pins/packages.txt -e ".[test]" && .venv/bin/pytest')
+    assert second == (
+        '.venv/bin/pip install -c pins/packages.txt -e ".[test]" && .venv/bin/pytest -n 2'
+    )
     heavy = {"pytest", "hypothesis", "ruff", "mypy", "ray", "lm-eval", "transformers", "mkdocs"}
     assert not heavy & asked_for("serve")
     assert heavy - {"ruff", "mypy", "mkdocs"} <= asked_for("test")
