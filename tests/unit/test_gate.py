@@ -84,21 +84,26 @@ def test_the_first_command_brings_no_tools_of_developers():
         ("def f():\n    warnings.warn('ours')", 1, "UserWarning: ours"),
         ("def f():\n    theirs.warn('theirs', UserWarning)", 0, "UserWarning: theirs"),
         ("def f():\n    theirs.old()", 0, "DeprecationWarning: old() goes"),
+        ("def f():\n    open(__file__)", 1, "ResourceWarning: unclosed file"),
+        ("def f():\n    theirs.leak()", 0, "ResourceWarning: unclosed file"),
     ],
 )
 def test_only_what_our_modules_do_wrong_fails_a_test(tmp_path, written, status, told):
     """A module of ours, one of somebody else's, and the settings of this repository."""
     (tmp_path / "theirs.py").write_text(
         "import warnings\n\ndef warn(*what):\n    warnings.warn(*what)\n\n"
-        "def old():\n    warnings.warn('old() goes', DeprecationWarning, stacklevel=2)\n"
+        "def old():\n    warnings.warn('old() goes', DeprecationWarning, stacklevel=2)\n\n"
+        "def leak():\n    open(__file__)\n"
     )
-    (tmp_path / "ours.py").write_text(
-        f"import warnings, theirs\n__name__ = 'unmask.x'\n{written}\n"
-    )
+    home = tmp_path / "src" / "unmask"
+    home.mkdir(parents=True)
+    (home / "ours.py").write_text(f"import warnings, theirs\n__name__ = 'unmask.x'\n{written}\n")
     (tmp_path / "test_it.py").write_text("import ours\n\ndef test_it():\n    ours.f()\n")
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]
     filters = "".join(f"    {one}\n" for one in settings["ini_options"]["filterwarnings"])
-    (tmp_path / "pytest.ini").write_text(f"[pytest]\nfilterwarnings =\n{filters}")
+    (tmp_path / "pytest.ini").write_text(
+        f"[pytest]\npythonpath = . src/unmask\nfilterwarnings =\n{filters}"
+    )
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
     done = subprocess.run(
         command, check=False, capture_output=True, text=True, cwd=tmp_path, env=quiet()
