@@ -4,7 +4,7 @@
 #     benchmarks/leaderboard.sh [FOLDER]
 #
 # Every sweep begins with a bar that lets one token a forward pass, or it would have no AUP.
-# About an hour and a half on two quiet cores. Give it again after an interruption: it goes on. The
+# Without those bars it took three quarters of an hour on two quiet cores; they are the slowest. Give it again after an interruption: it goes on. The
 # records, packed, and what is made of them stand in docs/results/leaderboard.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

@@ -322,3 +322,9 @@ def test_generation_arguments_mean_what_lm_eval_means(given, overrides):
 
 def test_both_names_for_stop_strings_count():
     assert read_wanted({"until": "a", "stop": ["b", ""]}).stops == ["a", "b"]
+
+
+@pytest.mark.parametrize(("given", "told"), [({}, 0), ({"trust_remote_code": True}, 1)])
+def test_that_no_code_of_a_checkpoint_is_run_is_told(tiny, given, told, caplog):
+    read_options({"pretrained": tiny, **given})
+    assert caplog.text.count("a checkpoint's code never is") == told

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from unmask.errors import InputError
 from unmask.evaluate.likelihood import Effort
 from unmask.models.loading import Model, load
 
+LOG = logging.getLogger(__name__)
 SAMPLING = frozenset(option.name for option in proposal.SAMPLING if option is not proposal.SEED)
 OWN = ("pretrained", "device", "dtype", "batch_size", "preset", "settings", "mc_samples", "seed")
 IGNORED = ("max_batch_size", "trust_remote_code")
@@ -61,6 +63,8 @@ def read_options(given: Mapping[str, Any]) -> Options:
             )
         if name not in {*OWN, *decoding, *IGNORED}:
             raise catalogue.unknown("model argument", name, sorted({*OWN, *decoding}))
+    if str(values.get("trust_remote_code", False)).lower() not in ("false", "0"):
+        LOG.warning("trust_remote_code: a data set may run code, a checkpoint's code never is")
     preset = values.get("preset")
     overrides = {name: _number(values[name], name) for name in decoding & values.keys()}
     if "settings" in values:
